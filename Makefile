@@ -1,0 +1,72 @@
+# make demo       the main job, from a clean clone: installs into .venv, then runs `staghorn demo`
+# make test       what every change must pass (linter, types, import order, docstrings, tests)
+# make test-full  what `make test` leaves out: the long oracle tables, and the examples
+# make bench      speed and accuracy against keras, as ratios from one run
+# make clean      removes everything these commands made
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EPOCHS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export STAGHORN_DATA ?= $(abspath ../shared/data)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-full bench clean lint types floors doctest pytest strict slow examples
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+# One stamp per set of packages: a second run installs nothing unless pyproject.toml changed.
+$(VENV)/pyvenv.cfg:
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Staghorn needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-%: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/staghorn demo
+
+test: lint types floors doctest pytest strict
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy
+
+floors: $(VENV)/.installed-test
+	$(BIN)/lint-imports --no-cache
+
+doctest: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q -p tests.conftest --doctest-modules staghorn
+
+pytest: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q -m "not slow" --ignore-glob="*/test_strict_*.py" tests
+
+# A process of its own: keras's own layers fail under these modes, so it is never imported here.
+strict: $(VENV)/.installed-test
+	STAGHORN_STRICT=1 $(BIN)/python -m pytest -q -m "not slow" tests
+
+test-full: slow examples
+
+slow: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q -m slow --ignore-glob="*/test_strict_*.py" tests; \
+	status=$$?; test $$status -eq 0 -o $$status -eq 5
+
+# Each script as a reader would run it, on few epochs; exit status 3 means that its data is absent.
+examples: $(VENV)/.installed-test
+	@for script in examples/*.py; do \
+		echo "== $$script --epochs $(EPOCHS)"; \
+		$(BIN)/python $$script --epochs $(EPOCHS); status=$$?; \
+		if [ $$status -ne 0 ] && [ $$status -ne 3 ]; then exit $$status; fi; \
+	done
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/compare.py
+
+clean:
+	rm -rf $(VENV) build dist demo-output examples-output .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

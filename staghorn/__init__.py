@@ -1,0 +1,90 @@
+"""Staghorn: Keras on the surface, pure functions inside, JAX below.
+
+Names load on first use, so that `import staghorn` is cheap.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from staghorn import activations as activations
+    from staghorn import callbacks as callbacks
+    from staghorn import config as config
+    from staghorn import constraints as constraints
+    from staghorn import dtype_policies as dtype_policies
+    from staghorn import initializers as initializers
+    from staghorn import layers as layers
+    from staghorn import losses as losses
+    from staghorn import metrics as metrics
+    from staghorn import models as models
+    from staghorn import ops as ops
+    from staghorn import optimizers as optimizers
+    from staghorn import random as random
+    from staghorn import regularizers as regularizers
+    from staghorn import saving as saving
+    from staghorn import tree as tree
+    from staghorn import utils as utils
+    from staghorn import visualization as visualization
+    from staghorn.dtype_policies import DTypePolicy as DTypePolicy
+    from staghorn.engine.scope import functionalize as functionalize
+    from staghorn.engine.scope import jit as jit
+    from staghorn.engine.scope import value_and_grad as value_and_grad
+    from staghorn.engine.symbolic import KerasTensor as KerasTensor
+    from staghorn.engine.variable import Variable as Variable
+    from staghorn.initializers import Initializer as Initializer
+    from staghorn.layers.input import Input as Input
+    from staghorn.layers.input import InputSpec as InputSpec
+    from staghorn.layers.layer import Layer as Layer
+    from staghorn.losses import Loss as Loss
+    from staghorn.metrics import Metric as Metric
+    from staghorn.models import Functional as Functional
+    from staghorn.models import Model as Model
+    from staghorn.models import Sequential as Sequential
+    from staghorn.optimizers import Optimizer as Optimizer
+    from staghorn.regularizers import Regularizer as Regularizer
+
+__version__ = "0.1.0"
+
+_SUBPACKAGES = frozenset(
+    "activations callbacks config constraints dtype_policies engine initializers layers losses "
+    "metrics models ops optimizers random regularizers saving tree utils visualization".split()
+)
+
+# name → module that defines it
+_NAMES = {
+    "DTypePolicy": "dtype_policies",
+    "Functional": "models",
+    "Initializer": "initializers",
+    "Input": "layers.input",
+    "InputSpec": "layers.input",
+    "KerasTensor": "engine.symbolic",
+    "Layer": "layers.layer",
+    "Loss": "losses",
+    "Metric": "metrics",
+    "Model": "models",
+    "Optimizer": "optimizers",
+    "Regularizer": "regularizers",
+    "Sequential": "models",
+    "Variable": "engine.variable",
+    "functionalize": "engine.scope",
+    "jit": "engine.scope",
+    "value_and_grad": "engine.scope",
+}
+
+__all__ = ["__version__", *sorted(_SUBPACKAGES), *sorted(_NAMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"staghorn.{name}")
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"staghorn.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    from staghorn.engine.registry import suggestion
+
+    raise AttributeError(f"staghorn has no attribute {name!r}.{suggestion(name, __all__)}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

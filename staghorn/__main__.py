@@ -1,0 +1,7 @@
+"""`python -m staghorn` is the same command as `staghorn`."""
+
+import sys
+
+from staghorn.cli import main
+
+sys.exit(main())

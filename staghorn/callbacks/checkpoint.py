@@ -1,0 +1,151 @@
+"""ModelCheckpoint: save the model while it trains."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from os import PathLike
+from typing import Any
+
+from staghorn.callbacks.callback import Logs, default
+from staghorn.callbacks.files import replacing
+from staghorn.callbacks.monitor import Monitor
+from staghorn.engine.progbar import say
+
+
+class ModelCheckpoint(Monitor):
+    """Save the model, or its weights, after every epoch or every so many steps.
+
+    Args:
+        filepath: file to write; `{epoch}`, `{batch}` and the names of the logs are filled in, as in
+            "{epoch:02d}-{val_loss:.2f}.keras" (the first epoch is 1). Ends in ".weights.h5" with
+            `save_weights_only`, else in ".keras" or ".h5".
+        monitor: name in the logs; default "val_loss".
+        verbose: 1 prints what was done; default 0.
+        save_best_only: save only when the value improved; default False.
+        save_weights_only: `model.save_weights` instead of `model.save`; default False.
+        mode: "min", "max" or "auto"; default "auto".
+        save_freq: "epoch", or a number of training steps; default "epoch".
+        initial_value_threshold: value that must be beaten by the first save; default None.
+
+    Raises:
+        ValueError: wrong ending of `filepath` or wrong `save_freq`.
+        KeyError: `filepath` names a value that is not in the logs.
+
+    Example:
+        >>> staghorn.callbacks.ModelCheckpoint("best.keras", save_best_only=True).monitor
+        'val_loss'
+        >>> staghorn.callbacks.ModelCheckpoint("last.keras", save_freq=100).needs_batches
+        True
+
+    Notes:
+        A file is written beside its final name and then renamed, so an interrupted save leaves the
+        previous one whole. A number in `save_freq` makes every training step its own program
+        call; "epoch" costs no speed. The direction of `monitor` is asked for only with
+        `save_best_only`.
+    """
+
+    def __init__(
+        self,
+        filepath: str | PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__(monitor, mode, initial_value_threshold)
+        self.filepath = os.fspath(filepath)
+        self.verbose = verbose
+        self.save_best_only = save_best_only
+        self.save_weights_only = save_weights_only
+        self.save_freq = save_freq
+        self._check()
+        if save_freq != "epoch":
+            self.needs_batches = True
+            self.hooks = self.hooks | {"on_train_batch_end"}
+        self._epoch = 0
+        self._unsaved = 0  # steps since the last save
+        self._last_batch: int | None = None
+
+    def _check(self) -> None:
+        freq = self.save_freq
+        if freq != "epoch" and (not isinstance(freq, int) or isinstance(freq, bool) or freq < 1):
+            raise ValueError(
+                "ModelCheckpoint: save_freq must be 'epoch' or a positive int (training steps), "
+                f"got {freq!r} ({type(freq).__name__})."
+            )
+        endings = (".weights.h5",) if self.save_weights_only else (".keras", ".h5")
+        if not self.filepath.endswith(endings):
+            raise ValueError(
+                f"ModelCheckpoint: filepath must end in {' or '.join(map(repr, endings))} with "
+                f"save_weights_only={self.save_weights_only}, got {self.filepath!r}."
+            )
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        self._epoch = epoch
+
+    @default  # heard only where save_freq counts steps, see __init__
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        if self.save_freq == "epoch":
+            return
+        new_epoch = self._last_batch is None or batch <= self._last_batch
+        self._unsaved += batch + 1 if new_epoch else batch - (self._last_batch or 0)
+        self._last_batch = batch
+        if self._unsaved >= int(self.save_freq):
+            self._unsaved = 0
+            self._save_if_wanted(self._epoch, batch, dict(logs or {}))
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if self.save_freq == "epoch":
+            self._save_if_wanted(epoch, None, dict(logs or {}))
+
+    def _save_if_wanted(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> None:
+        path = self._path(epoch, batch, logs)
+        if not self.save_best_only or self._is_best(epoch, logs):
+            self._save(path)
+            if self.verbose > 0:
+                say(f"Epoch {epoch + 1}: saved the model to {path}", during_epoch=True)
+
+    def _is_best(self, epoch: int, logs: dict[str, Any]) -> bool:
+        """Whether the value improved; a value that cannot be compared saves, as in Keras."""
+        current = self.current(logs)
+        if current is None:
+            return True
+        if getattr(current, "shape", ()) != ():
+            warnings.warn(
+                f"ModelCheckpoint: monitor {self.monitor!r} must be one number to tell the best "
+                f"model, got an array of shape {current.shape}; the model is saved every time.",
+                stacklevel=2,
+            )
+            return True
+        better = self.improved(current, self.best)
+        if self.verbose > 0:
+            best = "nothing" if self.best is None else f"{self.best:.5f}"
+            change = f"improved from {best} to" if better else f"did not improve from {best}:"
+            message = f"Epoch {epoch + 1}: {self.monitor} {change} {current:.5f}"
+            say(message, during_epoch=True)
+        if better:
+            self.best = current
+        return better
+
+    def _path(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> str:
+        names = {"epoch": epoch + 1, **logs}
+        if batch is not None:
+            names.setdefault("batch", batch + 1)
+        try:
+            return self.filepath.format(**names)
+        except KeyError as error:
+            raise KeyError(
+                f"ModelCheckpoint: filepath {self.filepath!r} names {error}, which is not there. "
+                f"Available: {', '.join(names)}."
+            ) from error
+
+    def _save(self, path: str) -> None:
+        with replacing(path) as temporary:
+            if self.save_weights_only:
+                self.model.save_weights(str(temporary), overwrite=True)
+            else:
+                self.model.save(str(temporary), overwrite=True)

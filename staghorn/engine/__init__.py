@@ -1,0 +1,1 @@
+"""The engine: variables, the bridge from state to arguments, symbolic graphs, configs."""

@@ -1,0 +1,132 @@
+"""Argument checks as a table: `arguments = {"units": Positive(int), "rate": Interval(0, 1)}`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from staghorn.engine.registry import suggestion
+
+_ACCEPTED = {int: (int, np.integer), float: (float, int, np.floating, np.integer), bool: (bool, np.bool_)}
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, _ACCEPTED.get(kind, (kind,))) and not isinstance(value, (bool, np.bool_))
+
+
+def _article(kind: type) -> str:
+    return f"{'an' if kind.__name__[0] in 'aeiou' else 'a'} {kind.__name__}"
+
+
+@dataclass(frozen=True)
+class Positive:
+    """A number above zero."""
+
+    kind: type
+    optional: bool = False
+
+    def accepts(self, value: Any) -> bool:
+        return _is_number(value, self.kind) and value > 0
+
+    def __str__(self) -> str:
+        return f"a positive {self.kind.__name__}"
+
+
+@dataclass(frozen=True)
+class NonNegative:
+    """A number that is zero or more."""
+
+    kind: type
+    optional: bool = False
+
+    def accepts(self, value: Any) -> bool:
+        return _is_number(value, self.kind) and value >= 0
+
+    def __str__(self) -> str:
+        return f"{_article(self.kind)} of 0 or more"
+
+
+class Is:
+    """A value of one of the given types."""
+
+    def __init__(self, *kinds: type, optional: bool = False) -> None:
+        self.kinds = kinds
+        self.optional = optional
+
+    def accepts(self, value: Any) -> bool:
+        return any(isinstance(value, _ACCEPTED.get(kind, (kind,))) for kind in self.kinds)
+
+    def __str__(self) -> str:
+        return " or ".join(_article(kind) for kind in self.kinds)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number between two bounds."""
+
+    low: float
+    high: float
+    closed: str = "both"
+    optional: bool = False
+
+    def accepts(self, value: Any) -> bool:
+        if not _is_number(value, float):
+            return False
+        above = value >= self.low if self.closed in ("both", "left") else value > self.low
+        below = value <= self.high if self.closed in ("both", "right") else value < self.high
+        return above and below
+
+    def __str__(self) -> str:
+        left = "[" if self.closed in ("both", "left") else "("
+        right = "]" if self.closed in ("both", "right") else ")"
+        return f"a number in {left}{self.low}, {self.high}{right}"
+
+
+class Options:
+    """One of a few values."""
+
+    def __init__(self, *values: Any, optional: bool = False) -> None:
+        self.values = values
+        self.optional = optional
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, (str, int, float, bool, type(None))) and value in self.values
+
+    def __str__(self) -> str:
+        return "one of " + ", ".join(repr(value) for value in self.values)
+
+
+class Callable_:  # noqa: N801 -- `Callable` would hide the typing name
+    """Anything that can be called."""
+
+    def __init__(self, optional: bool = False) -> None:
+        self.optional = optional
+
+    def accepts(self, value: Any) -> bool:
+        return callable(value)
+
+    def __str__(self) -> str:
+        return "a callable"
+
+
+Check = Positive | NonNegative | Is | Interval | Options | Callable_
+
+
+def check_arguments(instance: Any, table: dict[str, Check]) -> None:
+    """Check attributes against a table; report every wrong one at once.
+
+    Example:
+        >>> staghorn.layers.Dense(-3)
+        Traceback (most recent call last):
+        ...
+        ValueError: Dense: units must be a positive int, got -3 (int).
+    """
+    problems = []
+    for name, check in table.items():
+        value = getattr(instance, name)
+        if (value is None and check.optional) or check.accepts(value):
+            continue
+        hint = suggestion(value, map(str, check.values)) if isinstance(check, Options) else ""
+        problems.append(f"{name} must be {check}, got {value!r} ({type(value).__name__}).{hint}")
+    if problems:
+        raise ValueError(f"{type(instance).__name__}: " + " ".join(problems))

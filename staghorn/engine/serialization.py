@@ -1,0 +1,438 @@
+"""Objects to JSON and back: derived configs, registered names, no code and no imports by name.
+
+A class's config is derived from its constructor's signature: every parameter is read from the
+attribute of the same name. Classes written by users are described by the arguments they were made
+with, which the metaclass keeps.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from staghorn.engine.arguments import Check, check_arguments
+from staghorn.engine.dtypes import standardize_dtype
+from staghorn.engine.registry import suggestion
+from staghorn.engine.symbolic import KerasTensor
+
+# Where the public names of Keras's modules live here. Only these packages are ever looked into.
+_FAMILIES = {
+    f"keras.{name}": f"staghorn.{name}"
+    for name in (
+        "layers losses metrics optimizers optimizers.schedules initializers regularizers "
+        "constraints activations models dtype_policies callbacks random"
+    ).split()
+}
+_ROOT_CLASSES = {
+    "Sequential": "staghorn.models",
+    "Model": "staghorn.models",
+    "Functional": "staghorn.models",
+    "Layer": "staghorn.layers",
+    "Loss": "staghorn.losses",
+    "Metric": "staghorn.metrics",
+    "Optimizer": "staghorn.optimizers",
+    "Initializer": "staghorn.initializers",
+    "Regularizer": "staghorn.regularizers",
+    "DTypePolicy": "staghorn.dtype_policies",
+    "KerasTensor": "staghorn.engine.symbolic",
+}
+_FUNCTION_MODULES = ("activations", "losses", "metrics", "initializers", "regularizers")
+_UNSUPPORTED = frozenset(("__lambda__", "__typespec__"))
+
+
+class ConfigurableMeta(type):
+    """Keeps the constructor's arguments and runs the class's table of argument checks."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        instance = super().__call__(*args, **kwargs)
+        object.__setattr__(instance, "_init_arguments", (args, kwargs))
+        table = type(instance).arguments
+        if table:
+            check_arguments(instance, table)
+        return instance
+
+
+class Configurable(metaclass=ConfigurableMeta):
+    """Base of everything with a config."""
+
+    arguments: ClassVar[dict[str, Check]] = {}
+    _init_arguments: tuple[tuple, dict]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments in JSON form."""
+        return derived_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Build an object from what `get_config` returned."""
+        return cls(**{key: deserialize_nested(value) for key, value in config.items()})
+
+
+def is_builtin(cls: type) -> bool:
+    """Say whether a class or function is Staghorn's own."""
+    return cls.__module__.split(".", 1)[0] == "staghorn"
+
+
+@functools.cache
+def parameter_names(cls: type) -> tuple[str, ...]:
+    """Return the names of a class's constructor parameters, following `**kwargs` to its bases."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        constructor = base.__dict__.get("__init__")
+        if constructor is None or base is object:
+            continue
+        parameters = list(inspect.signature(constructor).parameters.values())[1:]
+        for p in parameters:
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+                names.setdefault(p.name)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return tuple(names)
+
+
+def derived_config(instance: Any, names: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """Read each constructor parameter from its attribute, or from the recorded arguments."""
+    cls = type(instance)
+    names = parameter_names(cls) if names is None else names
+    if is_builtin(cls):
+        values = {name: getattr(instance, name) for name in names if hasattr(instance, name)}
+    else:
+        values = recorded_arguments(instance)
+    return {name: config_value(value) for name, value in values.items()}
+
+
+def recorded_arguments(instance: Any) -> dict[str, Any]:
+    """Return the constructor's arguments of an instance by name."""
+    args, kwargs = instance._init_arguments
+    bound = inspect.signature(type(instance).__init__).bind(instance, *args, **kwargs)
+    values: dict[str, Any] = {}
+    parameters = list(bound.signature.parameters.values())
+    for parameter in parameters[1:]:
+        if parameter.name not in bound.arguments:
+            continue
+        value = bound.arguments[parameter.name]
+        if parameter.kind is parameter.VAR_KEYWORD:
+            values.update(value)
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            raise ValueError(
+                f"{type(instance).__name__}: a constructor with *{parameter.name} has no derived "
+                "config. Write get_config() and from_config() for it."
+            )
+        else:
+            values[parameter.name] = value
+    return values
+
+
+def config_value(value: Any) -> Any:
+    """Return the JSON form of one argument; built-in activations are written by name."""
+    if isinstance(value, types.FunctionType) and value.__module__ == "staghorn.activations":
+        return value.__name__
+    return serialize_keras_object(value)
+
+
+# Names given by the user ---------------------------------------------------------------------
+
+_registered: dict[str, Any] = {}
+_registered_names: dict[Any, str] = {}
+_in_scope: ContextVar[Mapping[str, Any] | None] = ContextVar("custom_objects", default=None)
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable:
+    """Register a class or function so that files may name it as `package>name`.
+
+    Args:
+        package: prefix of the registered name. Default: "Custom".
+        name: the name. Default: that of the class or function.
+
+    Example:
+        >>> @staghorn.saving.register_keras_serializable("demo")
+        ... def doubled(x):
+        ...     return 2 * x
+        >>> staghorn.saving.get_registered_name(doubled)
+        'demo>doubled'
+    """
+
+    def register(thing: Any) -> Any:
+        if inspect.isclass(thing) and not hasattr(thing, "get_config"):
+            raise ValueError(
+                f"register_keras_serializable: class {thing.__name__} needs get_config()."
+            )
+        registered_name = f"{package}>{name or thing.__name__}"
+        _registered[registered_name] = thing
+        _registered_names[thing] = registered_name
+        return thing
+
+    return register
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """Return the live dictionary of registered names."""
+    return _registered
+
+
+def get_registered_name(obj: Any) -> str:
+    """Return the registered name of a class or function, or its own name."""
+    return _registered_names.get(obj) or obj.__name__
+
+
+def get_registered_object(
+    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Any = None
+) -> Any:
+    """Return what the user registered under a name, or None."""
+    for source in (_in_scope.get(), _registered, custom_objects, module_objects):
+        if source and name in source:
+            return source[name]
+    return None
+
+
+@contextmanager
+def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+    """Make names known while the block runs.
+
+    Example:
+        >>> with staghorn.saving.custom_object_scope({"twice": lambda x: 2 * x}):
+        ...     layer = staghorn.layers.Activation("twice")
+    """
+    outer = _in_scope.get() or {}
+    token = _in_scope.set({**outer, **(custom_objects or {})})
+    try:
+        yield
+    finally:
+        _in_scope.reset(token)
+
+
+CustomObjectScope = custom_object_scope
+
+
+# To JSON -------------------------------------------------------------------------------------
+
+
+def keras_path(cls: Any) -> tuple[str | None, str, str | None]:
+    """Return (module, class name, registered name) as Keras writes them."""
+    fixed = cls.__dict__.get("_keras_path") if inspect.isclass(cls) else None
+    if fixed is not None:
+        return fixed
+    if is_builtin(cls):
+        parts = cls.__module__.split(".")[1:]
+        if cls.__name__ in _ROOT_CLASSES and cls.__module__.startswith(
+            _ROOT_CLASSES[cls.__name__]
+        ):
+            return "keras", cls.__name__, None
+        nested = ".".join(parts[:2])
+        family = nested if f"keras.{nested}" in _FAMILIES else parts[0]
+        return f"keras.{family}", cls.__name__, None
+    module = None if cls.__module__ == "__main__" else cls.__module__
+    return module, cls.__name__, get_registered_name(cls)
+
+
+def serialize_keras_object(obj: Any) -> Any:
+    """Return the JSON form of an object, in Keras's dialect.
+
+    Example:
+        >>> staghorn.saving.serialize_keras_object(staghorn.regularizers.L2(0.5))["class_name"]
+        'L2'
+    """
+    if obj is None or isinstance(obj, (bool, str, int, float)):
+        return obj
+    if isinstance(obj, np.generic):
+        return obj.item()
+    if isinstance(obj, bytes):
+        return {"class_name": "__bytes__", "config": {"value": obj.decode("utf-8")}}
+    if isinstance(obj, (list, tuple)):
+        items = [config_value(x) for x in obj]
+        return items if isinstance(obj, list) else tuple(items)
+    if isinstance(obj, dict):
+        return {key: config_value(value) for key, value in obj.items()}
+    if isinstance(obj, slice):
+        parts = {"start": obj.start, "stop": obj.stop, "step": obj.step}
+        return {"class_name": "__slice__", "config": {k: config_value(v) for k, v in parts.items()}}
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(obj, KerasTensor):
+        history = obj._keras_history
+        place = [history.operation.name, *history[1:]] if history else None
+        config = {"shape": list(obj.shape), "dtype": obj.dtype, "keras_history": place}
+        return {"class_name": "__keras_tensor__", "config": config}
+    if isinstance(obj, np.dtype) or (isinstance(obj, type) and issubclass(obj, np.generic)):
+        return standardize_dtype(obj)
+    if hasattr(obj, "shape") and hasattr(obj, "dtype"):
+        array = np.asarray(obj)
+        if array.ndim == 0:
+            return array.item()
+        config = {"value": array.tolist(), "dtype": array.dtype.name}
+        return {"class_name": "__numpy__", "config": config}
+    if isinstance(obj, types.FunctionType) or not hasattr(obj, "get_config"):
+        return _serialize_function(obj)
+    return _serialize_instance(obj)
+
+
+def _serialize_function(obj: Any) -> dict[str, Any]:
+    name = getattr(obj, "__name__", None)
+    if name is None or not callable(obj):
+        raise TypeError(
+            f"{obj!r} ({type(obj).__name__}) has no JSON form. Give its class a get_config() and "
+            "register it with @staghorn.saving.register_keras_serializable()."
+        )
+    registered = name if is_builtin(obj) else get_registered_name(obj)
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": registered,
+        "registered_name": "function",
+    }
+
+
+def _serialize_instance(obj: Any) -> dict[str, Any]:
+    module, class_name, registered_name = keras_path(type(obj))
+    config = {
+        "module": module,
+        "class_name": class_name,
+        "config": obj.get_config(),
+        "registered_name": registered_name,
+    }
+    if hasattr(obj, "get_build_config"):
+        build_config = obj.get_build_config()
+        if build_config is not None:
+            config["build_config"] = build_config
+    if hasattr(obj, "get_compile_config"):
+        config["compile_config"] = obj.get_compile_config() or {}
+    return config
+
+
+# From JSON -----------------------------------------------------------------------------------
+
+
+def deserialize_nested(value: Any) -> Any:
+    """Build the objects inside one config value; plain values pass unchanged."""
+    if isinstance(value, dict) and "class_name" in value and "config" in value:
+        return deserialize_keras_object(value)
+    if isinstance(value, dict):
+        return {key: deserialize_nested(x) for key, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(deserialize_nested(x) for x in value)
+    return value
+
+
+def deserialize_keras_object(
+    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
+    """Build an object from its JSON form; only registered and built-in names are found.
+
+    Args:
+        config: what `serialize_keras_object` returned.
+        custom_objects: more names for this call. Default: None.
+        safe_mode: accepted for Keras's sake; code inside a file never runs here.
+
+    Example:
+        >>> config = staghorn.saving.serialize_keras_object(staghorn.regularizers.L2(0.5))
+        >>> staghorn.saving.deserialize_keras_object(config).l2
+        0.5
+    """
+    del safe_mode
+    if custom_objects:
+        with custom_object_scope(custom_objects):
+            return deserialize_keras_object(config)
+    if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
+        return deserialize_nested(config)
+    class_name, inner = config["class_name"], config["config"]
+    if class_name in _UNSUPPORTED:
+        raise ValueError(
+            f"The config holds a {class_name!r}, which is code. Code in files never runs: pass the "
+            "function itself through custom_objects={...}."
+        )
+    if class_name in _LITERALS:
+        return _LITERALS[class_name](inner)
+    if class_name == "function":
+        return _find_function(inner)
+    cls = find_class(config)
+    instance = cls.from_config(inner)
+    return _finish(instance, config)
+
+
+def _finish(instance: Any, config: dict[str, Any]) -> Any:
+    """Build and compile a deserialized object as its config says."""
+    build_config = config.get("build_config")
+    if build_config and hasattr(instance, "build_from_config") and not instance.built:
+        instance.build_from_config(build_config)
+    compile_config = config.get("compile_config")
+    if compile_config and hasattr(instance, "compile_from_config"):
+        instance.compile_from_config(compile_config)
+    return instance
+
+
+def _array(config: dict[str, Any]) -> np.ndarray:
+    return np.array(config["value"], dtype=config["dtype"])
+
+
+def _history_tensor(config: dict[str, Any]) -> Any:
+    return KerasTensor(config["shape"], config["dtype"])
+
+
+_LITERALS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "__numpy__": _array,
+    "__tensor__": _array,
+    "__bytes__": lambda c: c["value"].encode("utf-8"),
+    "__ellipsis__": lambda c: Ellipsis,
+    "__slice__": lambda c: slice(*(deserialize_nested(c[k]) for k in ("start", "stop", "step"))),
+    "__keras_tensor__": _history_tensor,
+}
+
+
+def _public(module: str, name: str) -> Any:
+    """Return a public name of one of our own packages, or None."""
+    package = importlib.import_module(module)
+    return getattr(package, name, None) if name in package.__all__ else None
+
+
+def _find_function(name: str) -> Any:
+    found = get_registered_object(name)
+    if found is not None:
+        return found
+    for family in _FUNCTION_MODULES:
+        found = _public(f"staghorn.{family}", name)
+        if found is not None:
+            return found
+    raise TypeError(_unknown_object("function", name, None))
+
+
+def find_class(config: dict[str, Any]) -> type:
+    """Return the class a config names: the user's first, then our public ones."""
+    name = config["class_name"]
+    registered_name = config.get("registered_name") or name
+    found = get_registered_object(registered_name) or get_registered_object(name)
+    if found is not None:
+        return found
+    module = config.get("module") or ""
+    candidates = []
+    if module == "keras" or module.startswith("keras.src.models"):
+        candidates.append(_ROOT_CLASSES.get(name))
+    candidates.append(_FAMILIES.get(module))
+    if module == "keras.models":
+        candidates.append("staghorn.models")
+    for candidate in candidates:
+        if candidate is None:
+            continue
+        found = _public(candidate, name)
+        if inspect.isclass(found):
+            return found
+    raise TypeError(_unknown_object("class", name, _FAMILIES.get(module)))
+
+
+def _unknown_object(kind: str, name: str, module: str | None) -> str:
+    known = list(_registered)
+    if module is not None:
+        known += importlib.import_module(module).__all__
+    short = name.rsplit(">", maxsplit=1)[-1]
+    return (
+        f"The config names the {kind} {name!r}, which is not known here.{suggestion(name, known)}\n"
+        f"Supply it:    custom_objects={{{name!r}: {short}}}\n"
+        f"or register it: @staghorn.saving.register_keras_serializable(...) above its definition."
+    )

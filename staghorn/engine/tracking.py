@@ -1,0 +1,171 @@
+"""Attributes to children: what a layer, metric or optimizer owns is what is assigned to it.
+
+`self.kernel = variable`, `self.blocks = [Dense(1), Dense(2)]`: each assignment is sorted into the
+owner's lists by kind. Containers are wrapped so that later appends are seen too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+def append_unique(items: list, item: Any) -> None:
+    """Append by identity: `in` would call a Variable's elementwise `==`."""
+    if not any(item is known for known in items):
+        items.append(item)
+
+
+def remove_identical(items: list, item: Any) -> None:
+    """Remove by identity."""
+    for position, known in enumerate(items):
+        if known is item:
+            del items[position]
+            return
+
+
+class Tracker:
+    """Sorts children into stores by kind.
+
+    Args:
+        kinds: name → (test, store); the first test that holds wins.
+    """
+
+    def __init__(self, kinds: dict[str, tuple[Callable[[Any], bool], list]]) -> None:
+        self.kinds = kinds
+        self.locked = False
+
+    def store_of(self, value: Any) -> list | None:
+        for test, store in self.kinds.values():
+            if test(value):
+                return store
+        return None
+
+    def track(self, value: Any) -> Any:
+        """Register a value, or the children inside a container; return what to keep."""
+        if isinstance(value, (TrackedList, TrackedDict)):
+            for item in value.values() if isinstance(value, dict) else value:
+                self.track(item)
+            return value
+        store = self.store_of(value)
+        if store is not None:
+            append_unique(store, value)
+            return value
+        if type(value) is list:
+            return TrackedList(value, self)
+        if type(value) is dict:
+            return TrackedDict(value, self)
+        if type(value) is tuple:
+            return tuple(self.track(item) for item in value)
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*(self.track(item) for item in value))
+        return value
+
+    def untrack(self, value: Any) -> None:
+        """Forget a value and, for a container, what is inside."""
+        store = self.store_of(value)
+        if store is not None:
+            remove_identical(store, value)
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                self.untrack(item)
+        elif isinstance(value, dict):
+            for item in value.values():
+                self.untrack(item)
+
+
+class TrackedList(list):
+    """A list whose items belong to its owner."""
+
+    def __init__(self, items: Iterable = (), tracker: Tracker | None = None) -> None:
+        self.tracker = tracker
+        super().__init__(map(self._track, items))
+
+    def _track(self, item: Any) -> Any:
+        return item if self.tracker is None else self.tracker.track(item)
+
+    def append(self, item: Any) -> None:
+        super().append(self._track(item))
+
+    def insert(self, index: Any, item: Any) -> None:
+        super().insert(index, self._track(item))
+
+    def extend(self, items: Iterable) -> None:
+        super().extend(map(self._track, items))
+
+    def __iadd__(self, items: Iterable) -> TrackedList:  # type: ignore[override,misc]
+        self.extend(items)
+        return self
+
+    def __setitem__(self, index: Any, item: Any) -> None:
+        if isinstance(index, slice):
+            item = [self._track(x) for x in item]
+            for old in self[index]:
+                self._forget(old)
+        else:
+            self._forget(self[index])
+            item = self._track(item)
+        super().__setitem__(index, item)
+
+    def __delitem__(self, index: Any) -> None:
+        for old in self[index] if isinstance(index, slice) else [self[index]]:
+            self._forget(old)
+        super().__delitem__(index)
+
+    def pop(self, index: Any = -1) -> Any:
+        item = super().pop(index)
+        self._forget(item)
+        return item
+
+    def remove(self, item: Any) -> None:
+        remove_identical(self, item)
+
+    def clear(self) -> None:
+        for item in self:
+            self._forget(item)
+        super().clear()
+
+    def _forget(self, item: Any) -> None:
+        if self.tracker is not None:
+            self.tracker.untrack(item)
+
+    def __reduce__(self) -> Any:
+        return (list, (list(self),))
+
+
+class TrackedDict(dict):
+    """A dict whose values belong to its owner."""
+
+    def __init__(self, items: Any = (), tracker: Tracker | None = None) -> None:
+        self.tracker = tracker
+        super().__init__()
+        self.update(items)
+
+    def __setitem__(self, key: Any, item: Any) -> None:
+        if self.tracker is not None:
+            if key in self:
+                self.tracker.untrack(self[key])
+            item = self.tracker.track(item)
+        super().__setitem__(key, item)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        for key, item in dict(*args, **kwargs).items():
+            self[key] = item
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def __delitem__(self, key: Any) -> None:
+        if self.tracker is not None:
+            self.tracker.untrack(self[key])
+        super().__delitem__(key)
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        if key in self and self.tracker is not None:
+            self.tracker.untrack(self[key])
+        return super().pop(key, *default)
+
+    def __reduce__(self) -> Any:
+        return (dict, (dict(self),))

@@ -1,0 +1,78 @@
+"""Nested structures: `None` is a leaf, dicts are walked in sorted key order (as Keras does)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
+
+
+def is_nested(structure: Any) -> bool:
+    """Say whether `structure` is a list, tuple or dict.
+
+    Example:
+        >>> staghorn.engine.tree.is_nested([1]), staghorn.engine.tree.is_nested(1)
+        (True, False)
+    """
+    return isinstance(structure, (list, tuple, dict))
+
+
+def flatten(structure: Any) -> list:
+    """Return the leaves of a nest as a flat list.
+
+    Example:
+        >>> staghorn.engine.tree.flatten({"b": [1, None], "a": 2})
+        [2, 1, None]
+    """
+    if not is_nested(structure):
+        return [structure]
+    return jax.tree.leaves(structure, is_leaf=_is_none)
+
+
+def map_structure(fn: Callable, *structures: Any) -> Any:
+    """Apply `fn` to matching leaves; return a nest of the first structure's form.
+
+    Example:
+        >>> staghorn.engine.tree.map_structure(lambda a, b: a + b, [1, 2], [10, 20])
+        [11, 22]
+    """
+    if not is_nested(structures[0]):
+        return fn(*structures)
+    return jax.tree.map(fn, *structures, is_leaf=_is_none)
+
+
+def pack_sequence_as(structure: Any, flat: list) -> Any:
+    """Put flat leaves back into the form of `structure`.
+
+    Example:
+        >>> staghorn.engine.tree.pack_sequence_as({"b": 0, "a": 0}, [1, 2])
+        {'a': 1, 'b': 2}
+    """
+    treedef = jax.tree.structure(structure, is_leaf=_is_none)
+    flat = list(flat)
+    if treedef.num_leaves != len(flat):
+        raise ValueError(
+            f"The structure holds {treedef.num_leaves} leaves, but {len(flat)} values were given."
+        )
+    return jax.tree.unflatten(treedef, flat)
+
+
+def assert_same_structure(a: Any, b: Any) -> None:
+    """Raise ValueError unless two nests have the same form.
+
+    Example:
+        >>> staghorn.engine.tree.assert_same_structure([1, {"a": 2}], [3, {"a": 4}])
+    """
+    first = jax.tree.structure(a, is_leaf=_is_none)
+    second = jax.tree.structure(b, is_leaf=_is_none)
+    if first != second:
+        raise ValueError(f"The structures differ: {first} and {second}.")
+
+
+def same_structure(a: Any, b: Any) -> bool:
+    """Say whether two nests have the same form."""
+    none = {"is_leaf": _is_none}
+    return bool(jax.tree.structure(a, **none) == jax.tree.structure(b, **none))

@@ -1,0 +1,277 @@
+"""What happens between `layer(x)` and `layer.call(x)`: "why did my call do that?" is answered here.
+
+Signatures are read once per class. Each function below is one step of `Layer.__call__`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from staghorn.engine import tree
+from staghorn.engine.dtypes import is_float
+from staghorn.engine.frame import Frame, current_frame
+from staghorn.engine.masks import get_mask, set_mask
+from staghorn.engine.symbolic import KerasTensor, symbolic_leaves
+from staghorn.engine.variable import Variable
+
+if TYPE_CHECKING:
+    from staghorn.layers.layer import Layer
+
+
+class Signature(NamedTuple):
+    """What a class's `call` accepts."""
+
+    names: tuple[str, ...]
+    first: str | None
+    has_training: bool
+    has_mask: bool
+    mask_names: tuple[str, ...]
+    training_default: Any
+    signature: inspect.Signature
+
+
+@functools.lru_cache(maxsize=None)
+def signature_of(call: Any) -> Signature:
+    """Read the signature of an unbound `call`, once per class."""
+    full = inspect.signature(call)
+    parameters = list(full.parameters.values())[1:]
+    signature = full.replace(parameters=parameters)
+    plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = tuple(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+    has_training = "training" in names
+    default = full.parameters["training"].default if has_training else None
+    return Signature(
+        names=names,
+        first=plain[0].name if plain else None,
+        has_training=has_training,
+        has_mask="mask" in names,
+        mask_names=tuple(n for n in names if n.endswith("_mask")),
+        training_default=None if default is inspect.Parameter.empty else default,
+        signature=signature,
+    )
+
+
+class Call:
+    """One call of a layer: its arguments by name, converted, and what is known about them."""
+
+    __slots__ = ("args", "arguments", "first", "kwargs", "mask", "signature", "symbolic")
+
+    def __init__(self, layer: Layer, args: tuple, kwargs: dict) -> None:
+        self.signature = signature_of(type(layer).call)
+        self.symbolic = bool(symbolic_leaves(args, kwargs))
+        if layer._convert_input_args and not self.symbolic:
+            args = tuple(convert(layer, x) for x in args)
+            kwargs = {k: convert(layer, x) for k, x in kwargs.items()}
+        self.args = args
+        self.kwargs = kwargs
+        self.arguments = self._by_name(layer)
+        self.first = next(iter(self.arguments.values()), None)
+        self.mask: Any = None
+
+    def _by_name(self, layer: Layer) -> dict[str, Any]:
+        signature = self.signature
+        if len(self.args) == 1 and not self.kwargs and signature.first is not None:
+            return {signature.first: self.args[0]}
+        # A layer may be asked for training= or mask= that its own call does not take.
+        kwargs = self.kwargs
+        if not signature.has_training and "training" in kwargs and not _takes_any(signature):
+            kwargs = {k: v for k, v in kwargs.items() if k != "training"}
+        try:
+            bound = signature.signature.bind(*self.args, **kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"{type(layer).__name__} '{layer.name}': {error}. "
+                f"Its call takes {signature.signature}."
+            ) from None
+        self.kwargs = kwargs
+        return dict(bound.arguments)
+
+    def tensors(self) -> dict[str, Any]:
+        """Return the arguments that hold tensors; masks and flags are left out."""
+        return {
+            name: value
+            for name, value in self.arguments.items()
+            if name not in ("training", "mask", *self.signature.mask_names) and has_tensor(value)
+        }
+
+
+def _takes_any(signature: Signature) -> bool:
+    return any(p.kind is p.VAR_KEYWORD for p in signature.signature.parameters.values())
+
+
+def is_tensor(x: Any) -> bool:
+    """Say whether `x` is an array, a Variable or a symbolic tensor."""
+    return isinstance(x, (jax.Array, np.ndarray, KerasTensor, Variable))
+
+
+def has_tensor(nest: Any) -> bool:
+    """Say whether a nest holds a tensor."""
+    if is_tensor(nest):
+        return True
+    if isinstance(nest, (list, tuple)):
+        return any(has_tensor(x) for x in nest)
+    if isinstance(nest, dict):
+        return any(has_tensor(x) for x in nest.values())
+    return False
+
+
+def convert(layer: Layer, x: Any) -> Any:
+    """Turn one argument into JAX arrays, floats in the layer's compute type."""
+    if isinstance(x, jax.Array):
+        return _cast(layer, x)
+    if isinstance(x, (np.ndarray, np.generic)):
+        return x if x.dtype.kind in "OUS" else _cast(layer, jnp.asarray(x))
+    if isinstance(x, Variable):
+        return _cast(layer, x.value)
+    if isinstance(x, list) and x and all(isinstance(i, (int, float, list, bool)) for i in x):
+        plain = np.asarray(x)  # rows written as lists of numbers; a ragged one stays a list
+        return _cast(layer, jnp.asarray(plain)) if plain.dtype != object else x
+    if isinstance(x, (list, tuple, dict)):
+        return tree.map_structure(lambda leaf: convert(layer, leaf), x) if x else x
+    if hasattr(x, "__array__") and not isinstance(x, KerasTensor):  # pandas, torch, tf
+        return _cast(layer, jnp.asarray(np.asarray(x)))
+    return x
+
+
+def _cast(layer: Layer, x: Any) -> Any:
+    if not layer.autocast or not is_float(x.dtype) or x.dtype == layer.compute_dtype:
+        return x
+    if not is_float(layer.compute_dtype):
+        return x
+    converted = x.astype(layer.compute_dtype)
+    mask = get_mask(x)
+    if mask is not None:
+        set_mask(converted, mask)
+    return converted
+
+
+def shape_of(x: Any) -> Any:
+    """Return the shape of a tensor, unknown sizes as None; nests give nests of shapes."""
+    if isinstance(x, (list, tuple)):
+        shapes = [shape_of(i) for i in x]
+        return shapes if isinstance(x, list) else tuple(shapes)
+    if isinstance(x, dict):
+        return {key: shape_of(i) for key, i in x.items()}
+    if not is_tensor(x):
+        return None
+    return tuple(d if isinstance(d, (int, np.integer)) else None for d in x.shape)
+
+
+def shapes_for(method: Any, call: Call, layer: Layer, what: str) -> dict[str, Any] | tuple:
+    """Return the shape arguments of `build` or `compute_output_shape`: by name, or just one."""
+    tensors = call.tensors()
+    wanted = shape_parameters(method)
+    shapes = {f"{name}_shape": shape_of(value) for name, value in tensors.items()}
+    if len(wanted) <= 1 or len(shapes) <= 1:
+        first = call.signature.first
+        only = tensors.get(first, call.first) if first else call.first
+        return (shape_of(only),) if wanted else ()
+    named = {name: shapes.get(name) for name in wanted if name in shapes}
+    if not named:
+        raise ValueError(
+            f"{type(layer).__name__} '{layer.name}': {what}({', '.join(wanted)}) must name its "
+            f"arguments after those of call: {', '.join(shapes)}."
+        )
+    return named
+
+
+@functools.lru_cache(maxsize=None)
+def shape_parameters(method: Any) -> tuple[str, ...]:
+    """Return the parameter names of an unbound `build` or `compute_output_shape`."""
+    inner = inspect.unwrap(method)
+    parameters = list(inspect.signature(inner).parameters.values())[1:]
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+
+
+def resolve_training(call: Call) -> bool | None:
+    """Explicit argument, then the layer around, then the default in the signature."""
+    explicit = call.kwargs.get("training", call.arguments.get("training"))
+    if explicit is not None:
+        return bool(explicit)
+    frame = current_frame()
+    return frame.training if frame is not None else None
+
+
+def fill_training(call: Call, training: bool | None) -> None:
+    """Pass the training flag on to a `call` that takes one and was not given one."""
+    if not call.signature.has_training or call.arguments.get("training") is not None:
+        return
+    if training is None:
+        training = call.signature.training_default
+    if training is not None:
+        if "training" in call.arguments and "training" not in call.kwargs:  # a positional None
+            call.args = tuple(call.arguments[n] for n in call.arguments if n != "training")
+        call.kwargs = {**call.kwargs, "training": training}
+
+
+def fill_masks(call: Call) -> None:
+    """Pass the masks that travel with the inputs to a `call` that takes them."""
+    signature = call.signature
+    explicit = call.kwargs.get("mask")
+    if explicit is None and signature.has_mask:
+        explicit = call.arguments.get("mask")
+    call.mask = explicit if explicit is not None else masks_of(call.first)
+    if signature.has_mask and explicit is None and any_mask(call.mask):
+        tensors = call.tensors()
+        if len(tensors) == 1:
+            call.kwargs = {**call.kwargs, "mask": masks_of(next(iter(tensors.values())))}
+    if signature.mask_names:
+        for name, value in call.tensors().items():
+            key = f"{name}_mask"
+            if key in signature.mask_names and call.arguments.get(key) is None:
+                mask = masks_of(value)
+                if any_mask(mask):
+                    call.kwargs = {**call.kwargs, key: mask}
+
+
+def masks_of(nest: Any) -> Any:
+    """Return the masks of the arrays in a nest, in the same form."""
+    if isinstance(nest, (list, tuple, dict)):
+        return tree.map_structure(lambda x: get_mask(x) if is_tensor(x) else None, nest)
+    return get_mask(nest) if is_tensor(nest) else None
+
+
+def any_mask(nest: Any) -> bool:
+    """Say whether a nest of masks holds one."""
+    if isinstance(nest, (list, tuple, dict)):
+        return any(mask is not None for mask in tree.flatten(nest))
+    return nest is not None
+
+
+def carry_masks(layer: Layer, call: Call, outputs: Any) -> None:
+    """Attach the masks that leave the layer to its outputs; warn once where one is lost."""
+    if not layer.supports_masking:
+        if any_mask(call.mask) and not layer._warned_of_mask:
+            layer._warned_of_mask = True
+            warnings.warn(
+                f"{type(layer).__name__} '{layer.name}' was given an input with a mask and does "
+                "not support masks: layers after it will not see it. If it treats every step "
+                "alike, say self.supports_masking = True in its constructor.",
+                stacklevel=3,
+            )
+        return
+    if not layer._overrides_compute_mask and not any_mask(call.mask):
+        return
+    flat = tree.flatten(outputs)
+    if all(get_mask(x) is not None for x in flat if is_tensor(x)):
+        return
+    masks = layer.compute_mask(call.first, call.mask)
+    if masks is None:
+        return
+    for output, mask in zip(flat, tree.flatten(masks), strict=False):
+        if mask is not None and is_tensor(output) and get_mask(output) is None:
+            set_mask(output, mask)
+
+
+def frame_for(layer: Layer, training: bool | None) -> Frame:
+    """Open the frame of a call: what the layers inside inherit."""
+    mixed = layer.autocast and is_float(layer.compute_dtype)
+    mixed = mixed and layer.compute_dtype != layer.variable_dtype
+    return Frame(layer, training, layer.compute_dtype if mixed else None)

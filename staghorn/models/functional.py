@@ -1,0 +1,309 @@
+"""Functional: a graph of layers between symbolic inputs and outputs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import jax.numpy as jnp
+
+from staghorn.engine import shapes, tree
+from staghorn.engine.graph import Graph, copy_between
+from staghorn.engine.masks import get_mask, set_mask
+from staghorn.engine.serialization import deserialize_keras_object
+from staghorn.engine.symbolic import KerasTensor, OpCall, is_symbolic, node_of
+from staghorn.layers.call import is_tensor
+from staghorn.layers.input import Input, InputLayer
+from staghorn.layers.input_spec import InputSpec
+from staghorn.layers.layer import Layer
+from staghorn.models.graph_config import graph_config, rebuild_graph
+from staghorn.models.model import Model
+
+
+class Functional(Model):
+    """A model given by symbolic inputs and outputs; made with `Model(inputs, outputs)`.
+
+    Args:
+        inputs: nest of symbolic tensors: one, a list, a tuple or a dict.
+        outputs: nest of symbolic tensors that depend on them.
+        name: a label. Default: `functional`, `functional_1`, ...
+
+    Raises:
+        ValueError: if an output depends on an Input that is not given.
+
+    Example:
+        >>> a, b = staghorn.Input((4,), name="a"), staghorn.Input((4,), name="b")
+        >>> shared = staghorn.layers.Dense(3)
+        >>> model = staghorn.Model([a, b], shared(a) - shared(b))
+        >>> model({"a": np.ones((2, 4)), "b": np.ones((2, 4))}).shape
+        (2, 3)
+    """
+
+    _keras_path = ("keras.src.models.functional", "Functional", "Functional")
+    supports_masking = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return Layer.__new__(cls)
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+        trainable = kwargs.pop("trainable", None)
+        if not self._initialized:
+            Model.__init__(self, name=name, **kwargs)
+        _check_symbolic("inputs", inputs)
+        _check_symbolic("outputs", outputs)
+        inputs, outputs = _with_own_inputs(inputs, outputs)
+        self._inputs_struct = inputs
+        self._outputs_struct = outputs
+        self._graph = Graph(tree.flatten(inputs), tree.flatten(outputs))
+        _check_names(self._graph)
+        for operation in self._graph.operations:
+            if isinstance(operation, Layer):
+                self._tracker.track(operation)
+        self.input_names = [t._keras_history.operation.name for t in self.inputs]
+        self.output_names = output_names(outputs, [_maker_name(t) for t in self.outputs])
+        self._path = self.name
+        self._build_shapes = tree.map_structure(lambda t: t.shape, inputs)
+        self.built = True
+        if trainable is not None and not trainable:
+            self.trainable = False
+
+    # Shape of the model --------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        return self._graph.inputs
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        return self._graph.outputs
+
+    @property
+    def input(self) -> Any:
+        return self._inputs_struct
+
+    @property
+    def output(self) -> Any:
+        return self._outputs_struct
+
+    @property
+    def input_shape(self) -> Any:
+        return tree.map_structure(lambda t: t.shape, self._inputs_struct)
+
+    @property
+    def output_shape(self) -> Any:
+        return tree.map_structure(lambda t: t.shape, self._outputs_struct)
+
+    @property
+    def operations(self) -> list[Any]:
+        """Layers and ops, in the order of files."""
+        return list(self._graph.operations)
+
+    @property
+    def layers(self) -> list[Layer]:
+        return [op for op in self._graph.operations if isinstance(op, Layer)]
+
+    @property
+    def input_spec(self) -> Any:  # type: ignore[override]
+        specs = [
+            InputSpec(
+                shape=(None, *t.shape[1:]), allow_last_axis_squeeze=True, name=t.name,
+                optional=getattr(t._keras_history.operation, "optional", False),
+            )
+            for t in self.inputs
+        ]
+        if isinstance(self._inputs_struct, dict):
+            for spec, key in zip(specs, sorted(self._inputs_struct), strict=True):
+                spec.name = key
+        return specs
+
+    # Calling -------------------------------------------------------------------------------
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        del training  # travels in the frame
+        values = self._standardize(inputs)
+        if mask is not None:
+            for value, its_mask in zip(values, tree.flatten(mask), strict=False):
+                if its_mask is not None:
+                    set_mask(value, its_mask)
+        return tree.pack_sequence_as(self._outputs_struct, self._graph.run(values))
+
+    def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        del training, mask
+        values = self._standardize(inputs)
+        same = all(
+            v.shape == t.shape and v.dtype == t.dtype
+            for v, t in zip(values, self.inputs, strict=True)
+        )
+        results = self.outputs if same else self._graph.run(values, apply=_spec_of)
+        fresh = [KerasTensor(t.shape, t.dtype) for t in results]
+        return tree.pack_sequence_as(self._outputs_struct, fresh)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        def is_shape(s: Any) -> bool:
+            return isinstance(s, (list, tuple)) and all(d is None or isinstance(d, int) for d in s)
+
+        flat = [input_shape] if is_shape(input_shape) else list(
+            input_shape.values() if isinstance(input_shape, dict) else input_shape
+        )
+        tensors = [
+            KerasTensor(shape, t.dtype) for shape, t in zip(flat, self.inputs, strict=True)
+        ]
+        results = self._graph.run(tensors, apply=_spec_of)
+        return tree.pack_sequence_as(self._outputs_struct, [t.shape for t in results])
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The layers inside have attached their masks already."""
+        del inputs, previous_mask
+
+    def _standardize(self, inputs: Any) -> list[Any]:
+        """Bind what was passed to the model's inputs, by name where there are names."""
+        flat = self.bind_inputs(inputs)
+        return [_fit(value, ref) for value, ref in zip(flat, self.inputs, strict=True)]
+
+    def bind_inputs(self, inputs: Any) -> list[Any]:
+        """Return the values for the inputs, flat; dictionaries are bound by name.
+
+        Args:
+            inputs: an array, or a nest of arrays; a dict may hold more keys than needed.
+        """
+        names = self.input_names
+        struct = self._inputs_struct
+        keys = sorted(struct) if isinstance(struct, dict) else None
+        if isinstance(inputs, dict):
+            for wanted in (keys, names):
+                if wanted and all(name in inputs for name in wanted):
+                    return [inputs[name] for name in wanted]
+            from staghorn.engine.registry import suggestion
+
+            expected = keys or names
+            missing = [name for name in expected if name not in inputs]
+            raise ValueError(
+                f"Model '{self.name}': no data for input {missing}."
+                f"{suggestion(missing[0], map(str, inputs))} Inputs: {expected}; "
+                f"the dictionary has the keys {list(inputs)}."
+            )
+        flat = [x for x in tree.flatten(inputs)] if tree.is_nested(inputs) else [inputs]
+        if keys is not None and isinstance(inputs, (list, tuple)) and len(flat) == len(keys):
+            by_key = dict(zip(struct, flat, strict=True))  # a list follows the dict's own order
+            return [by_key[key] for key in keys]
+        if len(flat) != len(names):
+            raise ValueError(
+                f"Model '{self.name}' has {len(names)} input(s) {names}, but {len(flat)} were "
+                f"given. Pass them as a list in this order, or as a dict by name."
+            )
+        return flat
+
+    # Config --------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        if _has_own_constructor(type(self)):
+            return super().get_config()
+        return graph_config(self)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        return {"input_shape": None}
+
+
+def _has_own_constructor(cls: type) -> bool:
+    return cls.__init__ is not Functional.__init__ and cls.__init__ is not Model.__init__
+
+
+def _check_symbolic(what: str, nest: Any) -> None:
+    wrong = [t for t in tree.flatten(nest) if not is_symbolic(t)]
+    if wrong or not tree.flatten(nest):
+        got = f"{wrong[0]!r} ({type(wrong[0]).__name__})" if wrong else "nothing"
+        hint = ""
+        if wrong and isinstance(wrong[0], Layer):
+            hint = " That is a layer: pass what it returns when it is called, or its .output."
+        raise ValueError(
+            f"Model: {what} must be symbolic tensors, made with staghorn.Input and layers; "
+            f"got {got}.{hint}"
+        )
+
+
+def _with_own_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
+    """Give a model from intermediate tensors Inputs and calls of its own; layers are shared."""
+    flat_in, flat_out = tree.flatten(inputs), tree.flatten(outputs)
+
+    def is_input(t: KerasTensor) -> bool:
+        node = node_of(t)
+        return node is not None and isinstance(node.operation, InputLayer)
+
+    if all(is_input(t) for t in flat_in):
+        return inputs, outputs
+    new_in = [
+        t if is_input(t) else Input(batch_shape=t.shape, dtype=t.dtype, name=None) for t in flat_in
+    ]
+    new_out = copy_between(flat_in, flat_out, new_in)
+    return tree.pack_sequence_as(inputs, new_in), tree.pack_sequence_as(outputs, new_out)
+
+
+def _check_names(graph: Graph) -> None:
+    counts = Counter(operation.name for operation in graph.operations)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"Model: the name(s) {twice} are used by several layers. Names must differ inside a "
+            "model; give name= to each of them, or leave it out."
+        )
+
+
+def _maker_name(tensor: KerasTensor) -> str:
+    node = node_of(tensor)
+    assert node is not None  # outputs of a Graph always have a maker
+    return node.operation.name
+
+
+def output_names(struct: Any, makers: list[str]) -> list[str]:
+    """Return one name per output: the dict's keys, else the names of the layers that make them.
+
+    A layer that makes two outputs gives `name` and `name_1`: no two outputs share a name.
+    """
+    if isinstance(struct, dict) and all(is_symbolic(v) for v in struct.values()):
+        return [str(key) for key in sorted(struct)]
+    seen: Counter[str] = Counter()
+    names = []
+    for name in makers:
+        names.append(f"{name}_{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return names
+
+
+def _spec_of(operation: Any, args: tuple, kwargs: dict) -> Any:
+    """What a call would return, without recording it."""
+    if isinstance(operation, OpCall):
+        return shapes.infer(operation.function, args, kwargs, f"ops.{operation.name}")
+    return operation.compute_output_spec(*args, **kwargs)
+
+
+def _fit(value: Any, ref: KerasTensor) -> Any:
+    """Cast an input to the type of its Input; add or drop a last axis of size 1."""
+    if is_symbolic(value) or not is_tensor(value):
+        return value
+    mask = get_mask(value)
+    fitted = value
+    rank = len(ref.shape)
+    if value.ndim == rank - 1 and ref.shape[-1] == 1:
+        fitted = jnp.expand_dims(value, -1)
+    elif value.ndim == rank + 1 and value.shape[-1] == 1:
+        fitted = jnp.squeeze(value, -1)
+    if ref.dtype != "string" and fitted.dtype != ref.dtype:
+        fitted = fitted.astype(ref.dtype)
+    if mask is not None and fitted is not value:
+        set_mask(fitted, mask)
+    return fitted
+
+
+def is_graph_config(config: dict[str, Any]) -> bool:
+    """Say whether a config describes a graph of layers."""
+    return all(key in config for key in ("name", "layers", "input_layers", "output_layers"))
+
+
+def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
+    """Rebuild a Functional model from its graph config."""
+    inputs, outputs = rebuild_graph(config, deserialize_keras_object)
+    maker = Functional if cls is Model else cls
+    model = maker(inputs=inputs, outputs=outputs, name=config.get("name"))
+    if config.get("trainable") is False:
+        model.trainable = False
+    return model

@@ -1,0 +1,235 @@
+"""A graph of layers to JSON and back, in the form of Keras's files.
+
+`inbound_nodes` lists each call of a layer that belongs to the model; a tensor is named by
+`[layer, which call, which output]`. Calls of a nested Functional model are counted from 1 in
+`input_layers` and `output_layers`, and from 0 everywhere else, as Keras does.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from staghorn.engine import naming, tree
+from staghorn.engine.registry import unknown_name
+from staghorn.engine.serialization import config_value, serialize_keras_object
+from staghorn.engine.symbolic import KerasTensor, OpCall, has_symbolic, node_of
+
+_OP_MODULES = ("numpy", "nn", "math", "linalg", "core", "image")
+
+
+def graph_config(model: Any) -> dict[str, Any]:
+    """Return the config of a Functional model."""
+    members = {id(node) for node in model._graph.nodes}
+    positions: dict[int, int] = {}
+    for operation in model.operations:
+        mine = [node for node in operation._inbound_nodes if id(node) in members]
+        positions.update({id(node): place for place, node in enumerate(mine)})
+
+    def address(tensor: KerasTensor) -> list:
+        history = tensor._keras_history
+        node = node_of(tensor)
+        assert history is not None
+        assert node is not None
+        return [history.operation.name, positions[id(node)], history.tensor_index]
+
+    def end(tensor: KerasTensor) -> list:
+        name, index, output = address(tensor)
+        return [name, index + _first_call(tensor._keras_history.operation), output]  # type: ignore[union-attr]
+
+    layers = []
+    for operation in model.operations:
+        nodes = [node for node in operation._inbound_nodes if id(node) in members]
+        config = _operation_config(operation, nodes)
+        config["name"] = operation.name
+        config["inbound_nodes"] = [
+            _node_config(node, address) for node in nodes if node.input_tensors
+        ]
+        layers.append(config)
+    return {
+        "name": model.name,
+        "trainable": model.trainable,
+        "layers": layers,
+        "input_layers": tree.map_structure(end, model._inputs_struct),
+        "output_layers": tree.map_structure(end, model._outputs_struct),
+    }
+
+
+def _first_call(operation: Any) -> int:
+    """Keras gives a nested Functional model a call 0 of its own."""
+    return int(getattr(operation, "_keras_path", None) is not None and hasattr(operation, "_graph"))
+
+
+def _node_config(node: Any, address: Callable) -> dict[str, Any]:
+    def argument(value: Any) -> Any:
+        if isinstance(value, KerasTensor):
+            config = {
+                "shape": list(value.shape),
+                "dtype": value.dtype,
+                "keras_history": address(value),
+            }
+            return {"class_name": "__keras_tensor__", "config": config}
+        if isinstance(value, (list, tuple)):
+            return [argument(v) for v in value]
+        if isinstance(value, dict):
+            return {key: argument(v) for key, v in value.items()}
+        return config_value(value)
+
+    if isinstance(node.operation, OpCall):
+        positional, _ = _split_op_call(node)
+        return {"args": [argument(v) for v in positional], "kwargs": {}}
+    return {
+        "args": [argument(v) for v in node.args],
+        "kwargs": {key: argument(v) for key, v in node.kwargs.items()},
+    }
+
+
+def _split_op_call(node: Any) -> tuple[list, dict[str, Any]]:
+    """Divide an op's arguments into those of the call and those Keras keeps in the config."""
+    signature = inspect.signature(node.operation.function)
+    bound = signature.bind(*node.args, **node.kwargs)
+    positional, config = [], {}
+    for name, value in bound.arguments.items():
+        operand = name in ("x1", "x2", "x", "key", "condition") or has_symbolic(value)
+        if operand and signature.parameters[name].kind is not inspect.Parameter.VAR_KEYWORD:
+            positional.append(value)
+        else:
+            config[name] = value
+    return positional, config
+
+
+def _operation_config(operation: Any, nodes: list) -> dict[str, Any]:
+    if not isinstance(operation, OpCall):
+        return serialize_keras_object(operation)
+    name = operation.function.__name__
+    class_name = "".join(part.capitalize() for part in name.split("_"))
+    _, static = _split_op_call(nodes[0])
+    return {
+        "module": f"keras.src.ops.{_op_module(operation.function)}",
+        "class_name": class_name,
+        "config": {"name": operation.name, **{k: config_value(v) for k, v in static.items()}},
+        "registered_name": class_name,
+    }
+
+
+def _op_module(function: Callable) -> str:
+    module = function.__module__.rsplit(".", maxsplit=1)[-1]
+    return module if module in _OP_MODULES else "numpy"
+
+
+def rebuild_graph(config: dict[str, Any], deserialize: Callable) -> tuple[Any, Any]:
+    """Make layers and calls from a config; return the nests of inputs and outputs."""
+    operations: dict[str, Any] = {}
+    waiting: list[tuple[str, dict]] = []
+    for entry in config["layers"]:
+        name = entry.get("name") or entry["config"]["name"]
+        operations[name] = _make_operation(entry, deserialize)
+        waiting.extend((name, node) for node in entry.get("inbound_nodes", []))
+    made: dict[tuple[str, int], list] = {}
+    counts = dict.fromkeys(operations, 0)
+    for name, operation in operations.items():
+        if not isinstance(operation, _SavedOp) and operation._inbound_nodes:  # an InputLayer
+            made[name, 0] = operation._inbound_nodes[0].outputs
+    while waiting:
+        left = _replay(waiting, operations, made, counts)
+        if len(left) == len(waiting):
+            raise ValueError(
+                f"The graph of model {config.get('name')!r} cannot be rebuilt: the calls of "
+                f"{sorted({name for name, _ in left})} depend on tensors that nothing makes."
+            )
+        waiting = left
+
+    def find(item: Any) -> Any:
+        if _is_address(item):
+            name, index, position = item[:3]
+            return made[name, index - _first_call(operations[name])][position]
+        if isinstance(item, dict):
+            return {key: find(value) for key, value in item.items()}
+        return [find(value) for value in item]
+
+    inputs, outputs = find(config["input_layers"]), find(config["output_layers"])
+    return _single(config["input_layers"], inputs), _single(config["output_layers"], outputs)
+
+
+def _single(addresses: Any, found: Any) -> Any:
+    return found if _is_address(addresses) or not isinstance(found, list) else list(found)
+
+
+def _is_address(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) and len(item) >= 3 and isinstance(item[0], str)
+
+
+class _SavedOp:
+    """An op from a file: a function of ours and the arguments that its config holds."""
+
+    def __init__(self, function: Callable, name: str, static: dict[str, Any]) -> None:
+        self.function = function
+        self.name = name
+        self.static = static
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.function.__name__ == "get_item" and len(args) == 2 and isinstance(args[1], list):
+            args = (args[0], tuple(args[1]))  # JSON has no tuples
+        call = OpCall(self.function, name=self.name)
+        return call(*args, **self.static, **kwargs)
+
+
+def _make_operation(entry: dict[str, Any], deserialize: Callable) -> Any:
+    module = entry.get("module") or ""
+    if not module.startswith("keras.src.ops."):
+        return deserialize(entry)
+    from staghorn import ops
+
+    static = {k: deserialize(v) for k, v in entry["config"].items() if k not in ("name", "dtype")}
+    wanted = naming.to_snake_case(entry["class_name"])
+    if wanted not in ops.__all__:
+        raise unknown_name("op", wanted, ops.__all__)
+    return _SavedOp(getattr(ops, wanted), entry["config"]["name"], static)
+
+
+def _replay(waiting: list, operations: dict, made: dict, counts: dict) -> list:
+    """Repeat the calls whose inputs exist; return those that must wait."""
+    left = []
+    blocked: set[str] = set()
+    for name, node in waiting:
+        # The calls of one layer keep their order, or their numbers would be wrong.
+        if name in blocked:
+            left.append((name, node))
+            continue
+        try:
+            args, kwargs = _node_arguments(node, made)
+        except KeyError:
+            left.append((name, node))
+            blocked.add(name)
+            continue
+        outputs = operations[name](*args, **kwargs)
+        made[name, counts[name]] = [
+            t for t in tree.flatten(outputs) if isinstance(t, KerasTensor)
+        ]
+        counts[name] += 1
+    return left
+
+
+def _node_arguments(node: Any, made: dict) -> tuple[list, dict]:
+    """Return a saved call's arguments with tensors in place; KeyError while one is missing."""
+
+    def argument(value: Any) -> Any:
+        if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+            name, index, position = value["config"]["keras_history"]
+            return made[name, index][position]
+        if isinstance(value, dict) and "class_name" in value:
+            from staghorn.engine.serialization import deserialize_keras_object
+
+            return deserialize_keras_object(value)
+        if isinstance(value, list):
+            return [argument(v) for v in value]
+        if isinstance(value, dict):
+            return {key: argument(v) for key, v in value.items()}
+        return value
+
+    if isinstance(node, list):  # Keras 2: [[layer, call, output, kwargs], ...]
+        tensors = [made[item[0], item[1]][item[2]] for item in node]
+        kwargs = node[0][3] if node and len(node[0]) > 3 else {}
+        return [tensors[0] if len(tensors) == 1 else tensors], argument(kwargs)
+    return argument(node["args"]), argument(node["kwargs"])

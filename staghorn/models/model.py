@@ -1,0 +1,214 @@
+"""Model: a Layer that can be trained and saved."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from staghorn.engine.registry import suggestion
+from staghorn.engine.serialization import (
+    custom_object_scope,
+    deserialize_keras_object,
+    serialize_keras_object,
+)
+from staghorn.layers.layer import Layer
+from staghorn.training.trainer import Trainer
+
+
+def is_functional_call(args: tuple, kwargs: dict) -> bool:
+    """Say whether Model(...) was given inputs and outputs."""
+    return (
+        len(args) == 2
+        or (len(args) == 1 and "outputs" in kwargs)
+        or ("inputs" in kwargs and "outputs" in kwargs)
+    )
+
+
+class Model(Trainer, Layer):
+    """A Layer with `compile`, `fit`, `evaluate`, `predict`, `save`.
+
+    `Model(inputs, outputs)` makes a Functional model from symbolic tensors; a subclass writes
+    `call` itself.
+
+    Args:
+        inputs, outputs: nests of symbolic tensors (Functional form).
+        name: a label. Default: from the class name.
+        trainable, dtype: as in Layer.
+
+    Example:
+        >>> x = staghorn.Input((4,))
+        >>> model = staghorn.Model(x, staghorn.layers.Dense(2)(x))
+        >>> model.count_params()
+        10
+        >>> class Net(staghorn.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.dense = staghorn.layers.Dense(2)
+        ...     def call(self, inputs):
+        ...         return self.dense(inputs)
+        >>> Net()(np.ones((3, 4), "float32")).shape
+        (3, 2)
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and is_functional_call(args, kwargs):
+            from staghorn.models.functional import Functional
+
+            return Functional.__new__(Functional)
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        from staghorn.models.functional import Functional
+
+        if is_functional_call(args, kwargs) and not isinstance(self, Functional):
+            # A subclass that builds itself with super().__init__(inputs=..., outputs=...).
+            _become_functional(type(self))
+            Functional.__init__(self, *args, **kwargs)
+            return
+        if args:
+            raise TypeError(
+                f"{type(self).__name__}: unexpected positional arguments {args!r}. A Functional "
+                "model is made with Model(inputs=..., outputs=...)."
+            )
+        Trainer.__init__(self)
+        Layer.__init__(self, **kwargs)
+
+    # Layers --------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers directly inside."""
+        return list(self._flatten_layers(include_self=False, recursive=False))
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Return a layer by name or position.
+
+        Example:
+            >>> model = staghorn.Sequential([staghorn.layers.Dense(2, name="out")])
+            >>> model.get_layer("out").units
+            2
+        """
+        layers = self.layers
+        if index is not None:
+            if name is not None:
+                raise ValueError("get_layer: give a name or an index, not both.")
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(f"get_layer: index {index}, but there are {len(layers)} layers.")
+            return layers[index]
+        if name is None:
+            raise ValueError("get_layer: give the name or the index of a layer.")
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        names = [layer.name for layer in layers]
+        raise ValueError(
+            f"get_layer: no layer is called {name!r}.{suggestion(name, names)} "
+            f"Layers: {', '.join(names)}."
+        )
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output. Written by subclasses."""
+        raise NotImplementedError(
+            f"Model {type(self).__name__} has no call(). Write `def call(self, inputs): ...` in "
+            "it, or make the model with Model(inputs, outputs)."
+        )
+
+    def summary(self, *args: Any, **kwargs: Any) -> None:
+        """Print a table of the layers, their shapes and sizes."""
+        from staghorn.visualization.summary import print_summary
+
+        print_summary(self, *args, **kwargs)
+
+    # Files ---------------------------------------------------------------------------------
+
+    def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save architecture, weights and training state to one `.keras` file.
+
+        Example:
+            >>> import tempfile
+            >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save(f"{folder}/model.keras")
+            ...     again = staghorn.models.load_model(f"{folder}/model.keras")
+            >>> again.count_params()
+            10
+        """
+        from staghorn.saving import save_model
+
+        save_model(self, filepath, overwrite=overwrite, **kwargs)
+
+    def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save the weights alone to a `.weights.h5` file."""
+        from staghorn.saving import save_weights
+
+        save_weights(self, filepath, overwrite=overwrite, **kwargs)
+
+    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Load the weights that `save_weights` or `save` wrote."""
+        from staghorn.saving import load_weights
+
+        load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return the architecture as a JSON string."""
+        return json.dumps(serialize_keras_object(self), **kwargs)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """Make a model from what `get_config` returned."""
+        from staghorn.models.functional import Functional, functional_from_config, is_graph_config
+
+        with custom_object_scope(custom_objects or {}):
+            if is_graph_config(config) and (cls is Model or issubclass(cls, Functional)):
+                return functional_from_config(cls, config)
+            return super().from_config(config)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Return what was passed to `compile`, in JSON form."""
+        if not self.compiled or self._compile_arguments is None:
+            return {}
+        return {key: serialize_keras_object(v) for key, v in self._compile_arguments.items()}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile the model from what `get_compile_config` returned."""
+        arguments = deserialize_keras_object(config)
+        self.compile(**arguments)
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build a subclassed model from the shapes in a file."""
+        if config.get("input_shape") is not None or "shapes_dict" in config:
+            super().build_from_config(config)
+
+    def __reduce__(self) -> Any:
+        from staghorn.saving.pickling import model_from_bytes, model_to_bytes
+
+        return (model_from_bytes, (type(self), model_to_bytes(self)))
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        return _deepcopy(self, memo)
+
+
+def _become_functional(cls: type) -> None:
+    """Put Functional between a Model subclass and Model, once for the class."""
+    from staghorn.models.functional import Functional
+
+    for base in inspect.getmro(cls):
+        if base is not Model and Model in base.__bases__:
+            base.__bases__ = tuple(Functional if b is Model else b for b in base.__bases__)
+            return
+
+
+def _deepcopy(model: Model, memo: dict) -> Any:
+    """Copy a model with its weights; compiled programs are made again when needed."""
+    import copy
+
+    twin = Layer.__new__(type(model))
+    memo[id(model)] = twin
+    for name, value in model.__dict__.items():
+        copied = None if name == "_executor" else copy.deepcopy(value, memo)
+        object.__setattr__(twin, name, copied)
+    return twin

@@ -1,0 +1,297 @@
+"""Sequential: a stack of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from staghorn.engine.graph import Graph
+from staghorn.engine.serialization import deserialize_keras_object, serialize_keras_object
+from staghorn.engine.symbolic import KerasTensor, is_symbolic
+from staghorn.layers.input import Input, InputLayer
+from staghorn.layers.layer import Layer
+from staghorn.layers.merging import Merge
+from staghorn.models.model import Model
+
+_FUNCTIONAL_INSTEAD = """\
+Sequential '{name}': {problem} A stack has one input and one output per layer.
+Write it with the Functional API:
+{spelling}"""
+
+
+class Sequential(Model):
+    """A stack of layers, each with one input and one output.
+
+    Without an input shape, layers are built at the first call.
+
+    Args:
+        layers: list of layers; the first may be an Input. Default: None.
+        trainable: Default: True.
+        name: a label. Default: `sequential`, ...
+
+    Raises:
+        ValueError: for what a stack cannot express, naming the Functional spelling.
+
+    Example:
+        >>> model = staghorn.Sequential([
+        ...     staghorn.layers.Dense(8, activation="relu", input_shape=(4,)),
+        ...     staghorn.layers.Dense(1),
+        ... ])
+        >>> model.count_params()
+        49
+    """
+
+    _keras_path = ("keras", "Sequential", None)
+    supports_masking = True
+
+    def __init__(
+        self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
+    ) -> None:
+        super().__init__(name=name, trainable=trainable)
+        object.__setattr__(self, "_stack", [])
+        object.__setattr__(self, "_graph", None)
+        if layers is not None:
+            if isinstance(layers, Layer) or not isinstance(layers, Iterable):
+                raise ValueError(
+                    f"Sequential: layers must be a list, got {layers!r}. Write [layer, ...]."
+                )
+            for layer in layers:
+                self.add(layer, rebuild=False)
+            self._rebuild()
+
+    # The stack -----------------------------------------------------------------------------
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Put a layer on the end of the stack.
+
+        Example:
+            >>> model = staghorn.Sequential()
+            >>> model.add(staghorn.Input((3,)))
+            >>> model.add(staghorn.layers.Dense(2))
+            >>> model.output_shape
+            (None, 2)
+        """
+        layer = self._check_layer(layer)
+        shape = getattr(layer, "_wanted_batch_shape", None)
+        if not self._stack and not isinstance(layer, InputLayer):
+            graph = getattr(layer, "_graph", None)
+            if graph is not None and len(graph.inputs) == 1:
+                first = graph.inputs[0]
+                self.add(Input(batch_shape=first.shape, dtype=first.dtype), rebuild=False)
+            elif shape is not None:
+                self.add(Input(batch_shape=shape, dtype=layer.compute_dtype), rebuild=False)
+        self._stack.append(layer)
+        self._tracker.track(layer)
+        if rebuild:
+            self._rebuild()
+        else:
+            self.built = False
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Take the last layer off the stack and return it."""
+        if not self._stack:
+            raise ValueError(f"Sequential '{self.name}': pop() on an empty stack.")
+        layer = self._stack.pop()
+        self._tracker.untrack(layer)
+        self.built = False
+        object.__setattr__(self, "_graph", None)
+        if rebuild:
+            self._rebuild()
+        return layer
+
+    def _check_layer(self, layer: Any) -> Layer:
+        if is_symbolic(layer):
+            history = layer._keras_history
+            if history is not None and isinstance(history.operation, InputLayer):
+                layer = history.operation
+        if not isinstance(layer, Layer):
+            hint = ""
+            if isinstance(layer, type) and issubclass(layer, Layer):
+                hint = f" Write {layer.__name__}(...) with parentheses."
+            elif callable(layer):
+                hint = " Wrap a function in staghorn.layers.Lambda(function)."
+            raise ValueError(
+                f"Sequential '{self.name}': only layers can be added, "
+                f"got {layer!r} ({type(layer).__name__}).{hint}"
+            )
+        if isinstance(layer, InputLayer) and self._stack:
+            raise ValueError(
+                f"Sequential '{self.name}': an Input must come first; the stack already has "
+                f"{len(self._stack)} layer(s)."
+            )
+        if any(known is layer for known in self._stack):
+            raise ValueError(
+                f"Sequential '{self.name}': layer '{layer.name}' is already in the stack. To use "
+                "its weights twice, call it twice in a Functional model:\n"
+                f"    x = {layer.name}(x); x = {layer.name}(x)"
+            )
+        if any(known.name == layer.name for known in self._stack):
+            raise ValueError(
+                f"Sequential '{self.name}': two layers are called {layer.name!r}. "
+                "Give one of them another name=."
+            )
+        if isinstance(layer, Merge):
+            spelling = (
+                f"    a, b = Input(...), Input(...)\n    out = {type(layer).__name__}()([a, b])\n"
+                "    model = Model(inputs=[a, b], outputs=out)"
+            )
+            raise ValueError(
+                _FUNCTIONAL_INSTEAD.format(
+                    name=self.name,
+                    problem=f"layer '{layer.name}' ({type(layer).__name__}) takes several inputs.",
+                    spelling=spelling,
+                )
+            )
+        return layer
+
+    def _rebuild(self) -> None:
+        if self._stack and isinstance(self._stack[0], InputLayer) and len(self._stack) > 1:
+            self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Run the stack on a symbolic input: every layer gets its weights."""
+        if not self._stack:
+            raise ValueError(f"Sequential '{self.name}' has no layers. Add one with add().")
+        if input_shape is None and not isinstance(self._stack[0], InputLayer):
+            raise ValueError(
+                f"Sequential '{self.name}' does not know its input shape. Start it with "
+                "Input(shape=...), call build((None, ...)), or call it on data."
+            )
+        if isinstance(self._stack[0], InputLayer):
+            x = self._stack[0].output
+        else:
+            if not isinstance(input_shape, (list, tuple)) or any(
+                isinstance(d, (list, tuple)) for d in input_shape
+            ):
+                self._refuse_several("inputs", input_shape)
+            x = Input(batch_shape=input_shape, dtype=self._stack[0].compute_dtype)
+            self._stack.insert(0, x._keras_history.operation)
+        start = x
+        for layer in self._stack[1:]:
+            x = layer(x)
+            if not isinstance(x, KerasTensor):
+                self._refuse_several(f"outputs (of layer '{layer.name}')", x)
+        object.__setattr__(self, "_graph", Graph([start], [x]))
+        self._build_shapes = start.shape
+
+    def _refuse_several(self, what: str, got: Any) -> None:
+        spelling = "    x = Input(...)\n    a, b = layer(x)\n    model = Model(inputs=x, outputs=[a, b])"
+        raise ValueError(
+            _FUNCTIONAL_INSTEAD.format(
+                name=self.name, problem=f"several {what}: {got!r}.", spelling=spelling
+            )
+        )
+
+    # Calling -------------------------------------------------------------------------------
+
+    def _build_once(self, call: Any) -> None:
+        if self.built:
+            return
+        value = call.first
+        if not hasattr(value, "shape"):
+            self._refuse_several("inputs", [getattr(v, "shape", v) for v in value])
+        # The batch size of the first data is not a property of the model.
+        shape = tuple(d if isinstance(d, int) else None for d in value.shape)
+        self.build((None, *shape[1:]))
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        del training, mask  # the frame and the mask table carry them
+        x = inputs
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        del training, mask
+        if self._graph is not None and inputs.shape == self.inputs[0].shape:
+            return KerasTensor(self.outputs[0].shape, self.outputs[0].dtype)
+        x = inputs
+        for layer in self.layers:
+            x = layer.compute_output_spec(x)
+        return KerasTensor(x.shape, x.dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        for layer in self.layers:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The layers inside have attached their masks already."""
+        del inputs, previous_mask
+
+    # Shape of the model --------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
+
+    def _built_graph(self, what: str) -> Graph:
+        if self._graph is None:
+            raise AttributeError(
+                f"Sequential '{self.name}' has no {what} yet: its input shape is unknown. Start it "
+                "with Input(shape=...), or call it on data first."
+            )
+        return self._graph
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        return self._built_graph("inputs").inputs
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        return self._built_graph("outputs").outputs
+
+    @property
+    def input(self) -> Any:
+        return self._built_graph("input").inputs[0]
+
+    @property
+    def output(self) -> Any:
+        return self._built_graph("output").outputs[0]
+
+    @property
+    def input_shape(self) -> Any:
+        return self.input.shape
+
+    @property
+    def output_shape(self) -> Any:
+        return self.output.shape
+
+    @property
+    def input_dtype(self) -> str:
+        return self.inputs[0].dtype if self._graph is not None else self.compute_dtype
+
+    @property
+    def input_names(self) -> list[str]:
+        return [t._keras_history.operation.name for t in self.inputs]  # type: ignore[union-attr]
+
+    @property
+    def output_names(self) -> list[str]:
+        return [self.layers[-1].name] if self.layers else []
+
+    # Config --------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": serialize_keras_object(self.dtype_policy),
+            "layers": [serialize_keras_object(layer) for layer in self._stack],
+        }
+        if self._build_shapes is not None:
+            config["build_input_shape"] = tuple(self._build_shapes)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:
+        model = cls(name=config.get("name"))
+        for entry in config["layers"]:
+            layer = deserialize_keras_object(entry, custom_objects=custom_objects)
+            model.add(layer, rebuild=False)
+        model._rebuild()
+        shape = config.get("build_input_shape")
+        if not model.built and shape and model._stack:
+            model.build(tuple(shape))
+        if config.get("trainable") is False:
+            model.trainable = False
+        return model

@@ -1,0 +1,280 @@
+"""The `.keras` file: a zip of `metadata.json`, `config.json`, `model.weights.h5` and assets.
+
+Members are stored without compression, with fixed dates, so that the same model gives the same
+bytes. `metadata.json`, which Keras does not read, holds the SHA-256 of the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from staghorn.saving.errors import CorruptFileError, UnsafeFileError
+from staghorn.saving.hdf5 import WeightsFile, read_hdf5
+
+METADATA, CONFIG, WEIGHTS, ASSETS = "metadata.json", "config.json", "model.weights.h5", "assets/"
+# The version of Keras whose format this is.
+KERAS_VERSION = "3.15.1"
+
+_DATE = (1980, 1, 1, 0, 0, 0)
+_MAX_MEMBERS = 10_000
+_MAX_JSON = 256 << 20
+# Deflated members: an honest one does not grow a hundredfold.
+_MAX_EXPANSION = 100
+_EXPANSION_FLOOR = 16 << 20
+_LOCAL_HEADER = 30
+_ENCRYPTED = 0x1
+_BAD_NAME = re.compile(r"(^/)|(^[A-Za-z]:)|\\|\0|(^|/)\.\.?(/|$)|//")
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a `.keras` file or folder holds, checked and in memory.
+
+    Args:
+        where: how errors name it.
+        members: name → bytes.
+    """
+
+    where: str
+    members: Mapping[str, bytes]
+
+    def config(self) -> dict[str, Any]:
+        """Return the parsed `config.json`."""
+        config = parse_json(self._member(CONFIG), f"{self.where}, member '{CONFIG}'")
+        if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):
+            raise CorruptFileError(
+                f"{self.where}, member '{CONFIG}': it does not describe a model; expected an "
+                "object with 'class_name' and 'config'."
+            )
+        return config
+
+    def weights(self) -> WeightsFile:
+        """Return the examined `model.weights.h5`."""
+        return read_hdf5(self._member(WEIGHTS), f"{self.where}, member '{WEIGHTS}'")
+
+    def assets(self) -> dict[str, bytes]:
+        """Return path inside `assets/` → content."""
+        return {
+            name.removeprefix(ASSETS): data
+            for name, data in self.members.items()
+            if name.startswith(ASSETS) and not name.endswith("/")
+        }
+
+    def _member(self, name: str) -> bytes:
+        if name not in self.members:
+            raise CorruptFileError(
+                f"{self.where} has no member '{name}'; it is not a saved model or not complete. "
+                f"It holds: {', '.join(sorted(self.members)) or 'nothing'}."
+            )
+        return self.members[name]
+
+
+# Writing -------------------------------------------------------------------------------------
+
+
+def members_of(config: dict[str, Any], weights: bytes, assets: Mapping[str, bytes]) -> dict:
+    """Return all members of an archive by name, in the order of the file."""
+    from staghorn import __version__
+
+    content = {CONFIG: json.dumps(config).encode(), WEIGHTS: weights}
+    content |= {ASSETS + path: data for path, data in sorted(assets.items())}
+    metadata = {
+        "keras_version": KERAS_VERSION,
+        "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
+        "staghorn_version": __version__,
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
+    }
+    return {METADATA: json.dumps(metadata).encode(), **content}
+
+
+def write_archive(file: BinaryIO, members: Mapping[str, bytes]) -> None:
+    """Write members to an open file as a zip without compression.
+
+    Example:
+        >>> import io
+        >>> from staghorn.saving.archive import parse_archive, write_archive
+        >>> buffer = io.BytesIO()
+        >>> write_archive(buffer, {"config.json": b"{}"})
+        >>> parse_archive(buffer, "the buffer").members
+        {'config.json': b'{}'}
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name, _DATE)
+            info.external_attr = 0o600 << 16
+            archive.writestr(info, data)
+
+
+def write_folder(folder: Path, members: Mapping[str, bytes]) -> None:
+    """Write members as files below a folder."""
+    (folder / ASSETS).mkdir()  # Keras expects it
+    for name, data in members.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+
+# Reading -------------------------------------------------------------------------------------
+
+
+def read_archive(path: str | os.PathLike[str]) -> Archive:
+    """Read a `.keras` file, or a folder that was written unzipped; check its checksums.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        CorruptFileError: damaged, incomplete, or not a `.keras` file at all.
+        UnsafeFileError: members with impossible names or sizes.
+
+    Example:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/model.keras"
+        >>> staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)]).save(path)
+        >>> sorted(staghorn.saving.archive.read_archive(path).members)
+        ['config.json', 'metadata.json', 'model.weights.h5']
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {str(path)!r}.{_similar(path)}")
+    with open(path, "rb") as file:
+        return parse_archive(file, f"'{path}'")
+
+
+def _similar(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" The folder {str(path.parent)!r} does not exist."
+    others = sorted(p.name for p in path.parent.glob("*.keras"))[:5]
+    return f" Its folder holds: {', '.join(others)}." if others else ""
+
+
+def parse_archive(file: BinaryIO, where: str) -> Archive:
+    """Read an open zip file; every member is checked before it is unpacked."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if file.read(4) != b"PK\x03\x04":
+        raise CorruptFileError(
+            f"{where} is not a '.keras' file: it does not begin as a zip archive does."
+        )
+    try:
+        with zipfile.ZipFile(file) as archive:
+            infos = archive.infolist()
+            check_members(infos, size, where)
+            members = {info.filename: archive.read(info) for info in infos if not info.is_dir()}
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError,
+        UnicodeDecodeError, OverflowError,
+    ) as error:  # fmt: skip
+        raise CorruptFileError(f"{where} is damaged or incomplete. ({error})") from error
+    return _verified(Archive(where, members))
+
+
+def check_members(infos: list[zipfile.ZipInfo], size: int, where: str) -> None:
+    """Refuse a table of contents that cannot be honest, before anything is unpacked."""
+    if len(infos) > _MAX_MEMBERS:
+        raise UnsafeFileError(f"{where} has {len(infos)} members; a model has a few.")
+    names = [info.filename for info in infos]
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise UnsafeFileError(f"{where} has several members of the same name: {twice}.")
+    end = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        problem = _member_problem(info)
+        if info.header_offset < end:
+            problem = "overlaps another member"
+        end = info.header_offset + _LOCAL_HEADER + len(info.filename) + info.compress_size
+        if end > size:
+            problem = f"declares {info.compress_size:,} bytes, more than the file has left"
+        if problem:
+            raise UnsafeFileError(f"{where}, member {info.filename!r}: it {problem}.")
+
+
+def _member_problem(info: zipfile.ZipInfo) -> str | None:
+    if _BAD_NAME.search(info.filename) or not info.filename:
+        return "has a name that leads out of the archive"
+    if info.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    if info.compress_type == zipfile.ZIP_STORED:
+        if info.file_size != info.compress_size:
+            return f"declares {info.file_size:,} bytes and stores {info.compress_size:,}"
+    elif info.compress_type == zipfile.ZIP_DEFLATED:
+        if info.file_size > max(_EXPANSION_FLOOR, _MAX_EXPANSION * info.compress_size):
+            return f"would grow from {info.compress_size:,} to {info.file_size:,} bytes"
+    else:
+        return f"is compressed by method {info.compress_type}; only deflate is read"
+    return None
+
+
+def _read_folder(folder: Path) -> Archive:
+    where = f"folder '{folder}'"
+    members = {}
+    for name in (METADATA, CONFIG, WEIGHTS):
+        if (folder / name).is_file():
+            members[name] = (folder / name).read_bytes()
+    for path in sorted((folder / ASSETS).rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise UnsafeFileError(f"{where}: '{path.relative_to(folder)}' is not a plain file.")
+        if path.is_file():
+            members[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return _verified(Archive(where, members))
+
+
+def _verified(archive: Archive) -> Archive:
+    """Compare the members with the checksums, where the file has them (ours does)."""
+    if METADATA not in archive.members:
+        return archive
+    metadata = parse_json(archive.members[METADATA], f"{archive.where}, member '{METADATA}'")
+    sums = metadata.get("sha256") if isinstance(metadata, dict) else None
+    if not isinstance(sums, dict):
+        return archive
+    missing = sorted(set(sums) - set(archive.members))
+    if missing:
+        raise CorruptFileError(f"{archive.where} is not complete: it lacks {missing}.")
+    for name in (CONFIG, WEIGHTS, *sums):
+        if name in archive.members and sums.get(name) != _sha256(archive.members[name]):
+            raise CorruptFileError(
+                f"{archive.where}, member '{name}': its content does not match the checksum in "
+                f"'{METADATA}'. The file was damaged or edited; use another copy."
+            )
+    return archive
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """Parse JSON from a file; nothing in it is executed or looked up.
+
+    Raises:
+        CorruptFileError: it is not JSON, or a key comes twice.
+        UnsafeFileError: it is too large or nested too deeply.
+    """
+    if len(data) > _MAX_JSON:
+        raise UnsafeFileError(f"{where} has {len(data):,} bytes; the limit is {_MAX_JSON:,}.")
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique_keys)
+    except RecursionError as error:
+        raise UnsafeFileError(f"{where} is nested too deeply.") from error
+    except ValueError as error:
+        raise CorruptFileError(f"{where} is not valid JSON. ({error})") from error
+
+
+def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"the key {key!r} comes twice")
+        result[key] = value
+    return result

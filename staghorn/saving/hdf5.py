@@ -1,0 +1,298 @@
+"""Arrays in HDF5, and nothing else: what is written is plain, what is read is checked first.
+
+HDF5 files can point at other files, run filters from plugins and declare arrays that are not
+there. Every object of a file is examined before the first byte of data is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import h5py
+import ml_dtypes
+import numpy as np
+
+from staghorn.saving.errors import CorruptFileError, UnsafeFileError
+
+# A chunk is stored behind a checksum; HDF5 allows 4 GiB per chunk.
+_MAX_CHUNK = 1 << 30
+_FILTERS = {
+    h5py.h5z.FILTER_DEFLATE: "gzip",
+    h5py.h5z.FILTER_SHUFFLE: "shuffle",
+    h5py.h5z.FILTER_FLETCHER32: "fletcher32",
+}
+# Deflate cannot make more than 1032 bytes of one; weights do not compress a hundredfold.
+_MAX_EXPANSION = 100
+_EXPANSION_FLOOR = 64 << 20
+_MAX_OBJECTS = 2_000_000
+# Written behind the HDF5 data, where readers of HDF5 do not look.
+_TRAILER = b"SGHNSHA2"
+
+
+def write_hdf5(groups: Mapping[str, tuple[str | None, Mapping[str, Any]]]) -> bytes:
+    """Return an HDF5 file with the given groups; the same groups give the same bytes.
+
+    Args:
+        groups: path → (name attribute, key → array). Every path gets a `vars` group.
+
+    Example:
+        >>> from staghorn.saving.hdf5 import read_hdf5, write_hdf5
+        >>> data = write_hdf5({"layers/dense": ("dense", {"0": np.ones((2, 3), "float32")})})
+        >>> read_hdf5(data).entry("layers/dense")["0"].shape
+        (2, 3)
+    """
+    buffer = io.BytesIO()
+    # v110: the file's own structure is behind checksums too. Older readers of HDF5 (1.10, from
+    # 2016) know it.
+    with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
+        for path, (name, arrays) in groups.items():
+            group = file.create_group(f"{path}/vars" if path else "vars")
+            if name is not None:
+                group.attrs["name"] = name
+            for key, value in arrays.items():
+                _write_array(group, key, _plain_array(path, key, value))
+    return buffer.getvalue()
+
+
+def _plain_array(path: str, key: str, value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub" and array.dtype != ml_dtypes.bfloat16:
+        raise ValueError(
+            f"'{path}': save_own_variables stored {key!r} as {array.dtype} "
+            f"({type(value).__name__}). A weights file holds numbers and booleans only."
+        )
+    return array
+
+
+def _write_array(group: h5py.Group, key: str, array: np.ndarray) -> None:
+    # HDF5 has no bfloat16: two opaque bytes and a mark, as Keras does.
+    is_bfloat16 = array.dtype == ml_dtypes.bfloat16
+    plain = array.view("V2") if is_bfloat16 else array
+    if array.ndim and array.size:
+        rows = max(1, min(len(array), _MAX_CHUNK * len(array) // array.nbytes))
+        dataset = group.create_dataset(
+            key, data=plain, chunks=(rows, *array.shape[1:]), fletcher32=True
+        )
+    else:
+        dataset = _write_inside_header(group, key, plain)
+    if is_bfloat16:
+        dataset.attrs["dtype"] = "bfloat16"
+
+
+def _write_inside_header(group: h5py.Group, key: str, array: np.ndarray) -> h5py.Dataset:
+    """A scalar cannot have a checksum of its own, but the header that holds it has one."""
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_layout(h5py.h5d.COMPACT)
+    plist.set_obj_track_times(False)
+    space = h5py.h5s.create_simple(array.shape) if array.ndim else h5py.h5s.create(h5py.h5s.SCALAR)
+    kind = h5py.h5t.py_create(array.dtype, logical=True)
+    identity = h5py.h5d.create(group.id, key.encode(), kind, space, plist)
+    if array.size:
+        identity.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(array))
+    return h5py.Dataset(identity)
+
+
+def with_trailer(data: bytes) -> bytes:
+    """Append a mark and the SHA-256 of the data; readers of HDF5 ignore what follows its end."""
+    return data + _TRAILER + hashlib.sha256(data).digest()
+
+
+def check_trailer(data: bytes, where: str) -> None:
+    """Check what `with_trailer` appended; data without it passes."""
+    start = len(data) - len(_TRAILER) - hashlib.sha256().digest_size
+    if start < 0 or data[start : start + len(_TRAILER)] != _TRAILER:
+        return
+    if hashlib.sha256(memoryview(data)[:start]).digest() != data[start + len(_TRAILER) :]:
+        raise CorruptFileError(
+            f"{where} is damaged: its content does not match the checksum at its end. "
+            "Use another copy."
+        )
+
+
+class Entry(Mapping[str, np.ndarray]):
+    """The arrays of one object in a file, read when asked for.
+
+    Args:
+        file: where they are.
+        path: path of the group that holds them, or None if there is none.
+    """
+
+    def __init__(self, file: WeightsFile, path: str | None) -> None:
+        self.file = file
+        self.path = path
+        self.shapes = {} if path is None else file.arrays_in(path)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        if key not in self.shapes:
+            raise KeyError(
+                f"{self.file.where} has no array {key!r} in '{self.path}'; there are "
+                f"{', '.join(self.shapes) or 'none'}."
+            )
+        return self.file.read(f"{self.path}/{key}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+
+class WeightsFile:
+    """An HDF5 file whose every object has been examined.
+
+    Args:
+        data: the bytes of the file.
+        where: how errors name it.
+    """
+
+    def __init__(self, data: bytes, where: str) -> None:
+        self.where = where
+        self.arrays: dict[str, tuple[tuple[int, ...], str]] = {}  # path → shape, type
+        check_trailer(data, where)
+        try:
+            self._file = h5py.File(io.BytesIO(data), "r")
+            self._examine()
+        except (OSError, RuntimeError, KeyError) as error:
+            raise CorruptFileError(
+                f"{where} cannot be read as HDF5; it is damaged or incomplete. ({error})"
+            ) from error
+
+    def entry(self, path: str) -> Entry:
+        """Return the arrays of the object at a path; empty if the file has none."""
+        for candidate in _spellings(path):
+            group = f"{candidate}/vars" if candidate else "vars"
+            if self.has(group):
+                return Entry(self, group)
+        return Entry(self, None)
+
+    def has(self, path: str) -> bool:
+        """Say whether there is a group or array of that path."""
+        return path in self._groups or path in self.arrays
+
+    def arrays_in(self, group: str) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Return name → (shape, type) of the arrays directly in a group."""
+        start = len(group) + 1
+        names = sorted(
+            (path[start:] for path in self._members.get(group, ())),
+            key=lambda key: (not key.isdigit(), int(key) if key.isdigit() else 0, key),
+        )
+        return {name: self.arrays[f"{group}/{name}"] for name in names}
+
+    def groups_with_arrays(self) -> list[str]:
+        """Return the paths of the groups that hold arrays."""
+        return sorted(self._members)
+
+    def read(self, path: str) -> np.ndarray:
+        """Return one array."""
+        try:
+            dataset = self._file[path]
+            array = np.asarray(dataset[()])
+        except (OSError, RuntimeError, KeyError) as error:
+            raise CorruptFileError(
+                f"{self.where}: the array '{path}' is damaged. ({error})"
+            ) from error
+        return array.view(ml_dtypes.bfloat16) if self.arrays[path][1] == "bfloat16" else array
+
+    def _examine(self) -> None:
+        """Visit everything once, without following a link out of the tree."""
+        self._groups: set[str] = set()
+        self._members: dict[str, list[str]] = {}
+        seen: set[Any] = set()
+        pending: list[tuple[str, h5py.Group]] = [("", self._file)]
+        while pending:
+            path, group = pending.pop()
+            for name in group:
+                inner = f"{path}/{name}" if path else name
+                link = group.get(name, getlink=True)
+                if not isinstance(link, h5py.HardLink):
+                    raise self._unsafe(inner, f"is a {type(link).__name__}, which leads elsewhere")
+                item = group[name]
+                identity = h5py.h5o.get_info(item.id).addr
+                if identity in seen:
+                    raise self._unsafe(inner, "is a second name of another object")
+                seen.add(identity)
+                if len(seen) > _MAX_OBJECTS:
+                    raise self._unsafe(inner, f"is one of more than {_MAX_OBJECTS} objects")
+                if isinstance(item, h5py.Group):
+                    self._groups.add(inner)
+                    pending.append((inner, item))
+                elif isinstance(item, h5py.Dataset):
+                    self.arrays[inner] = self._examine_array(inner, item)
+                    self._members.setdefault(path, []).append(inner)
+                else:
+                    raise self._unsafe(inner, f"is a {type(item).__name__}, not an array")
+
+    def _examine_array(self, path: str, dataset: h5py.Dataset) -> tuple[tuple[int, ...], str]:
+        creation = dataset.id.get_create_plist()
+        if creation.get_layout() == h5py.h5d.VIRTUAL or creation.get_external_count():
+            raise self._unsafe(path, "keeps its data in another file")
+        filters = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
+        if any(number not in _FILTERS for number in filters):
+            raise self._unsafe(path, f"needs the HDF5 filters {filters}, which are not used here")
+        dtype = dataset.id.get_type()
+        mark = self._type_mark(path, dataset)
+        if isinstance(dtype, h5py.h5t.TypeOpaqueID) and dtype.get_size() == 2 and mark:
+            name = mark
+        elif isinstance(dtype, (h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatID, h5py.h5t.TypeEnumID)):
+            name = dataset.dtype.name
+        else:
+            name = type(dtype).__name__
+        if name != "bfloat16" and (name.startswith("Type") or dataset.dtype.kind not in "fiub"):
+            raise self._unsafe(path, f"has the type {name}; weights are numbers or booleans")
+        shape = () if dataset.shape is None else tuple(dataset.shape)
+        self._check_size(path, dataset, shape, h5py.h5z.FILTER_DEFLATE in filters)
+        return shape, name
+
+    def _type_mark(self, path: str, dataset: h5py.Dataset) -> str | None:
+        if "dtype" not in dataset.attrs:
+            return None
+        mark = h5py.h5a.open(dataset.id, b"dtype")
+        if mark.get_storage_size() > 64:
+            raise self._unsafe(path, "has an overlong type mark")
+        return "bfloat16" if dataset.attrs["dtype"] in ("bfloat16", b"bfloat16") else None
+
+    def _check_size(
+        self, path: str, dataset: h5py.Dataset, shape: tuple[int, ...], compressed: bool
+    ) -> None:
+        declared = math.prod(shape) * dataset.dtype.itemsize
+        stored = dataset.id.get_storage_size()
+        allowed = max(_EXPANSION_FLOOR, _MAX_EXPANSION * stored) if compressed else stored
+        if declared > allowed or (declared and not stored):
+            raise self._unsafe(
+                path,
+                f"declares the shape {shape} of {dataset.dtype.name} ({declared:,} bytes), but "
+                f"the file stores {stored:,} bytes for it",
+            )
+
+    def _unsafe(self, path: str, problem: str) -> UnsafeFileError:
+        return UnsafeFileError(
+            f"{self.where}: '{path}' {problem}. Loading reads plain arrays of the file itself only."
+        )
+
+
+def _spellings(path: str) -> tuple[str, ...]:
+    # TensorFlow's Keras 2.12 and 2.13 had another name for the layers of a model.
+    return (path, path.replace("layers", "_layer_checkpoint_dependencies"))
+
+
+def read_hdf5(data: bytes, where: str = "the weights") -> WeightsFile:
+    """Open the bytes of an HDF5 file after examining everything in it.
+
+    Args:
+        data: the file's bytes.
+        where: how errors name it. Default: "the weights".
+
+    Raises:
+        CorruptFileError: damaged or incomplete.
+        UnsafeFileError: links, data in other files, unknown filters or types, impossible sizes.
+
+    Example:
+        >>> from staghorn.saving.hdf5 import read_hdf5, write_hdf5
+        >>> read_hdf5(write_hdf5({"a": ("a", {"0": np.zeros(3)})})).arrays
+        {'a/vars/0': ((3,), 'float64')}
+    """
+    return WeightsFile(data, where)

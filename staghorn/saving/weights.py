@@ -1,0 +1,313 @@
+"""The weights of a model as a tree in HDF5: one group per layer, found by path (see `walk`)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from staghorn.layers.layer import Layer
+from staghorn.optimizers.optimizer import Optimizer
+from staghorn.saving.atomic import replacing_file
+from staghorn.saving.errors import CorruptFileError
+from staghorn.saving.hdf5 import Entry, WeightsFile, read_hdf5, with_trailer, write_hdf5
+from staghorn.saving.walk import own_variables, walk
+
+# What to do about an optimizer's state: it must be in the file, it may be, or it is not wanted.
+OptimizerState = Literal["required", "optional"]
+
+# Parts of a path whose groups no layer needs: Keras 2 saved metrics, and optimizers belong to
+# models that are compiled.
+_NOT_WEIGHTS = frozenset(("optimizer", "metrics"))
+
+_NOT_BUILT = """\
+'{name}' ({cls}) has no weights yet, since it was not built. Call it on data first, or
+build it from a shape:    model.build(input_shape)"""
+
+_MISMATCH = """\
+The weights in {where} do not fit '{name}' ({cls}):
+{problems}
+The file must come from the same architecture. skip_mismatch=True loads what fits."""
+
+
+def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Save the weights of a model, and its optimizer's state, to a `.weights.h5` file.
+
+    Args:
+        model: a built model or layer.
+        filepath: file name that ends in `.weights.h5`.
+        overwrite: replace a file that is there. Default: True.
+
+    Raises:
+        ValueError: if the model is not built, or the name ends otherwise.
+        FileExistsError: if the file is there and `overwrite` is False.
+
+    Example:
+        >>> import tempfile
+        >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
+        >>> path = tempfile.mkdtemp() + "/model.weights.h5"
+        >>> staghorn.saving.save_weights(model, path)
+        >>> staghorn.saving.load_weights(model, path)
+
+    Notes: the file is the old one or the complete new one at every moment. It opens in Keras; a
+    checksum behind the HDF5 data lets `load_weights` see any damage.
+    """
+    path = os.fspath(filepath)
+    if not path.endswith(".weights.h5"):
+        raise ValueError(
+            f"save_weights: the file name must end in '.weights.h5', got {path!r}. "
+            f"Write    save_weights({str(Path(path).with_suffix('')) + '.weights.h5'!r})"
+        )
+    check_overwrite(path, overwrite)
+    check_built(model)
+    data = weights_bytes(model)
+    with replacing_file(path) as file:
+        file.write(with_trailer(data))
+
+
+def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+    """Load the weights of a model from a `.weights.h5` or `.keras` file.
+
+    A compiled model's optimizer gets its state back too, if the file has it.
+
+    Args:
+        model: a built model or layer of the same architecture.
+        filepath: the file.
+        skip_mismatch: load what fits and warn about the rest. Default: False.
+
+    Raises:
+        ValueError: if something does not fit; nothing is loaded then.
+        CorruptFileError: if the file is damaged.
+        UnsafeFileError: if the file asks for more than reading its arrays.
+
+    Example:
+        >>> import tempfile
+        >>> first = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
+        >>> second = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
+        >>> path = tempfile.mkdtemp() + "/model.weights.h5"
+        >>> first.save_weights(path)
+        >>> second.load_weights(path)
+        >>> bool((first.get_weights()[0] == second.get_weights()[0]).all())
+        True
+    """
+    check_built(model)
+    file = open_weights(filepath)
+    restore(model, file, skip_mismatch=skip_mismatch, optimizer_state="optional")
+
+
+def save_weights_to(model: Any, file: BinaryIO) -> None:
+    """Write the weights of a model to an open file, in the `.weights.h5` layout.
+
+    Example:
+        >>> import io
+        >>> from staghorn.saving.weights import load_weights_from, save_weights_to
+        >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
+        >>> buffer = io.BytesIO()
+        >>> save_weights_to(model, buffer)
+        >>> _ = buffer.seek(0)
+        >>> load_weights_from(model, buffer)
+    """
+    file.write(with_trailer(weights_bytes(model)))
+
+
+def load_weights_from(model: Any, file: BinaryIO, skip_mismatch: bool = False) -> None:
+    """Read the weights of a model from an open file that `save_weights_to` wrote.
+
+    Example:
+        See `save_weights_to`.
+    """
+    where = f"'{getattr(file, 'name', 'the open file')}'"
+    restore(
+        model,
+        read_hdf5(file.read(), where),
+        skip_mismatch=skip_mismatch,
+        optimizer_state="optional",
+    )
+
+
+def open_weights(filepath: str | os.PathLike[str]) -> WeightsFile:
+    """Open the weights inside a `.weights.h5` or `.keras` file."""
+    path = Path(filepath)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no weights file {str(path)!r}.")
+    if path.suffix == ".keras":
+        from staghorn.saving.archive import read_archive
+
+        return read_archive(path).weights()
+    file = read_hdf5(path.read_bytes(), f"'{path}'")
+    if file.has("model_weights") or (file.has("top_level_model_weights")):
+        raise ValueError(
+            f"'{path}' is a model file of Keras 1 or 2 (legacy HDF5), whose weights are not found "
+            "by path. Open it in Keras and save it as '.keras' or '.weights.h5'."
+        )
+    return file
+
+
+def check_built(model: Any) -> None:
+    """Refuse a model without weights."""
+    if not model.built:
+        raise ValueError(_NOT_BUILT.format(name=model.name, cls=type(model).__name__))
+
+
+def check_overwrite(path: str, overwrite: bool) -> None:
+    """Refuse to replace a file against the caller's wish."""
+    if not overwrite and os.path.exists(path):
+        raise FileExistsError(f"{path!r} exists. Pass overwrite=True to replace it.")
+
+
+def weights_bytes(model: Any) -> bytes:
+    """Return the HDF5 file with the state of everything in a model."""
+    groups: dict[str, tuple[str | None, Mapping[str, Any]]] = {}
+    for path, item in walk(model):
+        store: dict[str, Any] = {}
+        item.save_own_variables(store)
+        groups[path] = (item.name if "\0" not in item.name else None, store)
+    return write_hdf5(groups)
+
+
+# Loading -------------------------------------------------------------------------------------
+
+
+def restore(
+    model: Any,
+    file: WeightsFile,
+    skip_mismatch: bool = False,
+    optimizer_state: OptimizerState = "required",
+) -> None:
+    """Give a model the state in a file. Everything is compared before anything is assigned."""
+    problems: list[str] = []
+    plan: list[tuple[str, Any, Entry]] = []
+    claimed: set[str] = set()
+    for path, item in walk(model):
+        entry = file.entry(path)
+        if entry.path is not None:
+            claimed.add(entry.path)
+        if isinstance(item, Optimizer):
+            _build_optimizer(model, item, entry)
+            found = list(_optimizer_problems(item, entry, optimizer_state))
+            wanted = bool(entry)
+        else:
+            found = list(_layer_problems(item, entry))
+            wanted = True
+        problems += [_line(path, item, text) for text in found]
+        if wanted and not found:
+            plan.append((path, item, entry))
+    problems += _unclaimed(file, claimed)
+    if problems and not skip_mismatch:
+        raise ValueError(_report(model, file, problems))
+    problems += _assign(plan)
+    if problems and skip_mismatch:
+        text = "\n".join(f"  {line}" for line in problems)
+        warnings.warn(f"Skipped from {file.where}:\n{text}", stacklevel=4)
+    elif problems:
+        raise ValueError(_report(model, file, problems))
+
+
+def _assign(plan: list[tuple[str, Any, Entry]]) -> list[str]:
+    problems = []
+    # Optimizers first: they look at values too, and refuse before a layer is changed.
+    for path, item, entry in sorted(plan, key=lambda step: isinstance(step[1], Layer)):
+        try:
+            item.load_own_variables(entry)
+        except CorruptFileError:
+            raise
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            problems.append(_line(path, item, str(error)))
+    return problems
+
+
+def _report(model: Any, file: WeightsFile, problems: list[str]) -> str:
+    return _MISMATCH.format(
+        where=file.where,
+        name=model.name,
+        cls=type(model).__name__,
+        problems="\n".join(f"  {line}" for line in problems),
+    )
+
+
+def _line(path: str, item: Any, text: str) -> str:
+    return f"{path or 'the model itself'} ('{item.name}', {type(item).__name__}): {text}"
+
+
+def _layer_problems(layer: Layer, entry: Entry) -> Iterator[str]:
+    if type(layer).load_own_variables is not Layer.load_own_variables:
+        return  # the class reads its own format
+    own = own_variables(layer)
+    found = list(entry.shapes.values())
+    if not own and found and not layer.built:
+        yield (
+            f"it was not built, but the file has {_shapes(found)} for it. Its parent's build() "
+            "must build it, or the model must be called on data first."
+        )
+    elif len(own) != len(found):
+        needed = ", ".join(f"{v.name} {v.shape}" for v in own) or "no weights"
+        yield f"it has {needed}; the file has {_shapes(found)} for it."
+    else:
+        for position, variable in enumerate(own):
+            yield from _variable_problems(variable, str(position), entry)
+
+
+def _variable_problems(variable: Any, key: str, entry: Entry) -> Iterator[str]:
+    if key not in entry.shapes:
+        yield f"the file has no array {key!r} for {variable.name} {variable.shape}."
+        return
+    shape, dtype = entry.shapes[key]
+    if shape != variable.shape:
+        yield f"{variable.name} has shape {variable.shape}, the file has {shape}."
+    elif _kind(dtype) != _kind(variable.dtype):
+        yield f"{variable.name} is {variable.dtype}, the file has {dtype}."
+
+
+def _kind(dtype: str) -> str:
+    return next((kind for kind in ("float", "int", "bool") if kind in dtype), dtype)
+
+
+def _shapes(found: list[tuple[tuple[int, ...], str]]) -> str:
+    if not found:
+        return "nothing"
+    return "arrays of shape " + ", ".join(str(shape) for shape, _ in found)
+
+
+def _build_optimizer(model: Any, optimizer: Optimizer, entry: Entry) -> None:
+    if entry and not optimizer.built and optimizer is getattr(model, "optimizer", None):
+        optimizer.build(model.trainable_variables)
+
+
+def _optimizer_problems(optimizer: Optimizer, entry: Entry, state: OptimizerState) -> Iterator[str]:
+    if not entry:
+        if state == "required":
+            yield (
+                "the file has no state for it, so training would start afresh. Load with "
+                "compile=False and compile again if that is meant."
+            )
+        return
+    own, found = optimizer.variables, list(entry.shapes.values())
+    unslotted = sum(v.name in ("iteration", "learning_rate") for v in own)
+    if len(found) == unslotted < len(own):
+        return  # saved before the first step: load_own_variables looks whether that is so
+    if len(own) != len(found):
+        yield (
+            f"it has {len(own)} variables ({', '.join(f'{v.name} {v.shape}' for v in own[:6])}"
+            f"{', ...' if len(own) > 6 else ''}); the file has {len(found)} for it. It must be "
+            "the same optimizer with the same options, for the same trainable weights."
+        )
+        return
+    for position, variable in enumerate(own):
+        yield from _variable_problems(variable, str(position), entry)
+
+
+def _unclaimed(file: WeightsFile, claimed: set[str]) -> Iterator[str]:
+    """Tell of arrays in the file that nothing in the model asks for."""
+    for group in file.groups_with_arrays():
+        arrays = list(file.arrays_in(group).values())
+        if group in claimed or _NOT_WEIGHTS & set(group.split("/")) or _looks_optimizer(arrays):
+            continue
+        path = group.removesuffix("vars").rstrip("/")
+        yield f"{path or group}: the model has no layer here; the file has {_shapes(arrays)}."
+
+
+def _looks_optimizer(arrays: list[tuple[tuple[int, ...], str]]) -> bool:
+    """An optimizer's first variable is its counter. Models without compile() have none."""
+    return bool(arrays) and arrays[0][0] == () and _kind(arrays[0][1]) == "int"

@@ -1,0 +1,1 @@
+"""Training: data, losses and metrics by output, the compiled loop, and the methods of models."""

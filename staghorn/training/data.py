@@ -1,0 +1,311 @@
+"""What the user passed, as batches: arrays of any kind, checked before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from staghorn import config
+from staghorn.engine import tree
+from staghorn.engine.dtypes import is_float
+
+# Arrays up to this size (all of x, y and weights together) live on the device for the whole
+# training; larger ones stay on the host and are gathered for each group of steps.
+RESIDENT_BYTES = 1 << 30
+
+_LENGTHS = """\
+The arrays have different numbers of rows: {lengths}.
+Each row of x needs its row in y (and in sample_weight). Check how they were cut or shuffled."""
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """Split what `train_step` gets into x, y and sample weights.
+
+    Example:
+        >>> staghorn.utils.unpack_x_y_sample_weight((1, 2))
+        (1, 2, None)
+    """
+    if isinstance(data, list):
+        data = tuple(data)
+    if not isinstance(data, tuple):
+        return data, None, None
+    if 1 <= len(data) <= 3:
+        return (*data, None, None)[:3]
+    raise ValueError(
+        f"A batch must be x, (x,), (x, y) or (x, y, sample_weight); got a tuple of {len(data)}."
+    )
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """Put x, y and sample weights into the form that `train_step` gets.
+
+    Example:
+        >>> staghorn.utils.pack_x_y_sample_weight(1, 2)
+        (1, 2)
+    """
+    if y is None and sample_weight is None:
+        return (x,) if isinstance(x, (list, tuple)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+def to_array(value: Any, what: str) -> np.ndarray | jax.Array:
+    """Turn one thing that holds numbers into an array; floats become `floatx()`."""
+    if isinstance(value, jax.Array):
+        return value.astype(config.floatx()) if is_float(value.dtype) else value
+    kind = type(value).__module__.split(".", 1)[0]
+    if kind == "pandas":
+        value = _from_pandas(value, what)
+    elif kind == "torch":
+        value = value.detach().cpu().numpy()
+    array = np.asarray(value)
+    if array.dtype == object or array.dtype.kind in "US":
+        raise ValueError(_not_numeric(array, what))
+    if array.dtype.kind == "f" and array.dtype.name != config.floatx():
+        array = array.astype(config.floatx())
+    elif array.dtype.kind in "iu" and array.dtype.itemsize == 8 and config.floatx() != "float64":
+        array = _narrowed(array, what)
+    if array.ndim == 0:
+        raise ValueError(f"{what} must be an array with a row per sample, got the number {value!r}.")
+    return array
+
+
+def _narrowed(array: np.ndarray, what: str) -> np.ndarray:
+    """Store 64-bit integers in 32 bits, which is what the device computes in."""
+    low, high = np.iinfo(np.int32).min, np.iinfo(np.int32).max
+    if array.size and (array.min() < low or array.max() > high):
+        raise ValueError(
+            f"{what} holds integers outside 32 bits ({array.min()} ... {array.max()}). "
+            "Convert them to float, or rescale them."
+        )
+    return array.astype(np.int32)
+
+
+def _from_pandas(frame: Any, what: str) -> np.ndarray:
+    """Return a frame's or a column's numbers; name the column that has none."""
+    columns = frame.items() if hasattr(frame, "columns") else [(frame.name, frame)]
+    for name, column in columns:
+        if column.dtype.kind not in "biuf" and column.dtype.name not in ("boolean",):
+            example = column.iloc[0] if len(column) else None
+            raise ValueError(
+                f"{what}: column {name!r} holds {column.dtype}, not numbers (first value "
+                f"{example!r}). Drop it, or encode it, for instance with pandas.get_dummies."
+            )
+    array = frame.to_numpy()
+    return array[:, None] if array.ndim == 1 else array
+
+
+def _not_numeric(array: np.ndarray, what: str) -> str:
+    flat = array.ravel()
+    example = flat[0] if flat.size else None
+    if isinstance(example, (list, tuple, np.ndarray)):
+        lengths = sorted({len(row) for row in flat[:1000]})
+        return (
+            f"{what} is a list of rows with different lengths ({lengths[:5]}...). "
+            "Pad them to one length first, with staghorn.utils.pad_sequences."
+        )
+    return (
+        f"{what} holds {type(example).__name__} values such as {example!r}, not numbers. "
+        "Convert it with np.asarray(values, dtype='float32')."
+    )
+
+
+def to_arrays(nest: Any, what: str) -> Any:
+    """Turn a nest of things that hold numbers into a nest of arrays.
+
+    A list of numbers, or of lists of numbers, is one array; a list of arrays is several.
+    """
+    if nest is None:
+        return None
+    if isinstance(nest, dict):
+        return {key: to_arrays(value, f"{what}[{key!r}]") for key, value in nest.items()}
+    if isinstance(nest, (list, tuple)):
+        if not nest:
+            raise ValueError(f"{what} is empty.")
+        if _holds_numbers(nest):
+            try:
+                return to_array(np.asarray(nest), what)
+            except ValueError:
+                return to_array(np.asarray(nest, dtype=object), what)
+        return type(nest)(to_arrays(value, f"{what}[{i}]") for i, value in enumerate(nest))
+    return to_array(nest, what)
+
+
+def _holds_numbers(items: Any) -> bool:
+    while isinstance(items, (list, tuple)) and items:
+        items = items[0]
+    return isinstance(items, (int, float, str, np.generic))
+
+
+def count_rows(data: Any) -> int:
+    """Return the number of rows that all arrays of a nest share."""
+    leaves = [a for a in tree.flatten(data) if a is not None]
+    lengths = {len(a) for a in leaves}
+    if len(lengths) > 1:
+        named = ", ".join(f"{len(a)} (shape {tuple(a.shape)})" for a in leaves)
+        raise ValueError(_LENGTHS.format(lengths=named))
+    rows = lengths.pop() if lengths else 0
+    if rows == 0:
+        raise ValueError("The data is empty: there are 0 rows. Check how it was loaded or cut.")
+    return rows
+
+
+def class_weights_to_sample_weights(y: Any, class_weight: dict[int, float]) -> np.ndarray:
+    """Return one weight per row from the class in its target."""
+    if tree.is_nested(y):
+        raise ValueError(
+            "class_weight works for models with one output. For several outputs, pass "
+            "sample_weight as a list or dict instead."
+        )
+    targets = np.asarray(y)
+    if targets.ndim > 1:
+        one_column = targets.shape[-1] == 1
+        targets = targets[..., 0] if one_column else targets.argmax(axis=-1)
+    classes = np.round(targets).astype("int64")
+    weights = np.ones(classes.shape, dtype=config.floatx())
+    for label, weight in class_weight.items():
+        weights[classes == int(label)] = weight
+    return weights
+
+
+def split_rows(nest: Any, fraction: float) -> tuple[Any, Any]:
+    """Cut the last `fraction` of the rows off a nest of arrays, as Keras does: no shuffling."""
+    rows = count_rows(nest)
+    if not 0 < fraction < 1:
+        raise ValueError(f"fit: validation_split must be between 0 and 1, got {fraction!r}.")
+    cut = int(np.floor(rows * (1.0 - fraction)))
+    if cut in (0, rows):
+        raise ValueError(
+            f"fit: validation_split={fraction} leaves {cut} rows for training and {rows - cut} "
+            f"for validation, out of {rows}. Use another fraction or validation_data=."
+        )
+
+    def part(chosen: slice) -> Any:
+        return tree.map_structure(lambda a: None if a is None else a[chosen], nest)
+
+    return part(slice(0, cut)), part(slice(cut, rows))
+
+
+@dataclass
+class Block:
+    """Steps that one compiled call may run: rows of some device arrays.
+
+    Args:
+        data: nest of device arrays.
+        order: (steps or more, batch) rows of each step; its shape is part of the program's.
+        steps: how many rows of `order` are meant.
+        tail: (rest,) rows of a last, smaller batch, or None.
+    """
+
+    data: Any
+    order: np.ndarray
+    steps: int
+    tail: np.ndarray | None = None
+
+
+@dataclass
+class ArrayFeed:
+    """Batches from arrays in memory.
+
+    Args:
+        data: nest of arrays with equal numbers of rows, in the form of `train_step`'s argument.
+        batch_size: rows in a step.
+        shuffle: False, True, or "batch" to shuffle whole batches.
+        seed: epochs are permuted by (seed, epoch), so any epoch's order can be had again.
+        steps: steps in an epoch; the rest of the rows comes in the next epoch. Default: all.
+    """
+
+    data: Any
+    batch_size: int
+    shuffle: bool | str = False
+    seed: int = 0
+    steps: int | None = None
+    rows: int = field(init=False)
+    _device: Any = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.rows = count_rows(self.data)
+        size = sum(a.nbytes for a in tree.flatten(self.data) if a is not None)
+        self.resident = size <= RESIDENT_BYTES
+
+    @property
+    def steps_per_epoch(self) -> int:
+        every = -(-self.rows // self.batch_size)
+        return every if self.steps is None else min(self.steps, every)
+
+    def first_batch(self) -> Any:
+        """Return shapes and types of a batch, as placeholders."""
+        rows = min(self.batch_size, self.rows)
+        return tree.map_structure(
+            lambda a: None
+            if a is None
+            else jax.ShapeDtypeStruct((rows, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)),
+            self.data,
+        )
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the rows of an epoch in their order."""
+        rows = np.arange(self.rows, dtype=np.int32)
+        if not self.shuffle:
+            return rows
+        rng = np.random.default_rng([self.seed, epoch])
+        if self.shuffle == "batch":
+            whole = self.rows // self.batch_size * self.batch_size
+            batches = rows[:whole].reshape(-1, self.batch_size)
+            return np.concatenate([rng.permutation(batches).ravel(), rows[whole:]])
+        return rng.permutation(rows)
+
+    def _epoch_rows(self, epoch: int) -> np.ndarray:
+        """Return the rows of a training epoch: all, or the next `steps` batches of a longer pass."""
+        every = -(-self.rows // self.batch_size)
+        if self.steps is None or self.steps >= every:
+            return self.order(epoch)
+        passes, start = divmod(epoch * self.steps, every)
+        rows = self.order(passes)[start * self.batch_size :]
+        if start + self.steps > every:
+            rows = np.concatenate([rows, self.order(passes + 1)])
+        return rows[: self.steps * self.batch_size]
+
+    def blocks(self, epoch: int, capacity: int) -> Iterator[Block]:
+        """Yield an epoch's steps in groups that fit one compiled call.
+
+        Args:
+            epoch: which epoch; it decides the order.
+            capacity: steps in a group when the data stays on the host.
+        """
+        rows = self._epoch_rows(epoch)
+        steps = len(rows) // self.batch_size
+        whole = steps * self.batch_size
+        order = rows[:whole].reshape(steps, self.batch_size)
+        tail = rows[whole:] if whole < len(rows) else None
+        if self.resident:
+            yield Block(self._on_device(), order, steps, tail)
+            return
+        fixed = np.arange(capacity * self.batch_size, dtype=np.int32)
+        fixed = fixed.reshape(capacity, self.batch_size)
+        for start in range(0, steps, capacity):
+            part = order[start : start + capacity]
+            gathered = self._gather(part.ravel(), capacity * self.batch_size)
+            yield Block(gathered, fixed, len(part))
+        if tail is not None:
+            yield Block(self._gather(tail, len(tail)), fixed, 0, np.arange(len(tail), dtype=np.int32))
+
+    def _on_device(self) -> Any:
+        if self._device is None:
+            # A copy: the device array must not change when the caller edits theirs.
+            self._device = tree.map_structure(
+                lambda a: None if a is None else jnp.array(a, copy=True), self.data
+            )
+        return self._device
+
+    def _gather(self, rows: np.ndarray, size: int) -> Any:
+        """Copy some rows to the device, padded to a fixed size; padding is never used."""
+        padded = np.zeros(size, dtype=np.int32)
+        padded[: len(rows)] = rows
+        return tree.map_structure(
+            lambda a: None if a is None else jnp.array(np.asarray(a)[padded]), self.data
+        )

@@ -1,0 +1,183 @@
+"""Runs programs over the batches of a feed: groups of steps, live weights, floats once a group.
+
+How many steps go into one call: what `steps_per_execution` says; one, when a callback of the user
+listens to batches; else as many as take about a second, so that Ctrl-C and the progress display
+stay responsive. Results do not depend on the grouping: one program serves every length.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from staghorn.training.data import Block
+from staghorn.training.step import Program, unpack_logs
+
+GROUP_SECONDS = 1.0
+_FALSE, _TRUE = np.zeros((), bool), np.ones((), bool)
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Hold Ctrl-C back while Variables point at arrays that were given away to a program."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple[int, Any]] = []
+    previous = signal.signal(signal.SIGINT, lambda number, where: caught.append((number, where)))
+    if previous is None:  # installed by C code: it cannot be put back, so leave it alone
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        if caught and callable(previous):
+            previous(*caught[0])
+
+
+class Pace:
+    """Chooses the number of steps in the next call from how long steps took so far."""
+
+    def __init__(self, explicit: int | None = None) -> None:
+        self.explicit = explicit
+        self.seconds_per_step: float | None = None
+        self.last = 0
+        self._since = 0.0
+        self._warm = False
+
+    def next(self, left: int) -> int:
+        if self.explicit is not None:
+            return min(self.explicit, left)
+        if self.seconds_per_step is None:
+            count = max(1, 2 * self.last)
+        else:
+            count = max(1, int(GROUP_SECONDS / max(self.seconds_per_step, 1e-9)))
+            count = min(count, max(1, 8 * self.last))
+        self.last = min(count, left)
+        return self.last
+
+    def started(self) -> None:
+        """Note that the device was idle until now."""
+        self._since = time.perf_counter()
+
+    def finished(self, steps: int) -> None:
+        """Note that a group of steps is done; the first one compiled and tells nothing."""
+        now = time.perf_counter()
+        if self._warm and steps:
+            self.seconds_per_step = (now - self._since) / steps
+        self._warm = True
+        self._since = now
+
+
+class Executor:
+    """Runs one program over feeds.
+
+    Args:
+        program: what to run.
+        struct: form of its logs.
+        pace: how many steps go into a call.
+    """
+
+    def __init__(self, program: Program, pace: Pace) -> None:
+        self.program = program
+        self.pace = pace
+
+    def dispatch(self, block: Block, start: int, stop: int, fresh: bool) -> Any:
+        """Start steps `start` to `stop` and point the Variables at their results to come."""
+        flag = _TRUE if fresh else _FALSE
+        with interrupts_deferred():
+            state, fixed = self.program.state()
+            state, packed = self.program.run(
+                state, fixed, block.data, block.order, np.int32(start), np.int32(stop), flag
+            )
+            self.program.write_back(state)
+        return packed
+
+    def dispatch_rows(self, data: Any, rows: np.ndarray, fresh: bool) -> Any:
+        """Start one step on some rows."""
+        with interrupts_deferred():
+            state, fixed = self.program.state()
+            state, packed = self.program.run_rows(
+                state, fixed, data, rows, _TRUE if fresh else _FALSE
+            )
+            self.program.write_back(state)
+        return packed
+
+    def fetch(self, packed: Any) -> dict[str, Any]:
+        return unpack_logs(packed, self.program.log_struct)
+
+    def epoch(
+        self,
+        blocks: Iterator[Block],
+        before: Callable[[int], None] | None,
+        after: Callable[[int, dict], bool] | None,
+        on_group: Callable[[int, dict], bool] | None,
+    ) -> dict[str, Any]:
+        """Run all steps of an epoch and return the logs of its end.
+
+        Args:
+            blocks: the epoch's data.
+            before: called with the index of each coming step, or None.
+            after: called with (index, logs) after each call; True stops the epoch.
+            on_group: called with (index, logs) one group late, so that it never waits.
+        """
+        done = 0
+        waiting: tuple[Any, int, int] | None = None
+        fresh = True
+        self.pace.started()
+        for block, start, stop in self._groups(blocks):
+            steps = 1 if start is None else stop - start
+            if before is not None:
+                before(done)
+            packed = (
+                self.dispatch_rows(block.data, block.tail, fresh)
+                if start is None
+                else self.dispatch(block, start, stop, fresh)
+            )
+            fresh = False
+            done += steps
+            if after is not None:
+                logs = self.fetch(packed)
+                self.pace.finished(steps)
+                if after(done - 1, logs):
+                    return logs
+                waiting = (packed, 0, done)
+                continue
+            if waiting is not None and self._report(waiting, on_group):
+                return self.fetch(packed)
+            waiting = (packed, steps, done)
+        if waiting is None:
+            raise ValueError(
+                "The data gave no batch: it is empty, or an iterator was used up by an earlier fit."
+            )
+        packed, steps, done = waiting
+        logs = self.fetch(packed)
+        if after is None:
+            self.pace.finished(steps)
+            if on_group is not None:
+                on_group(done - 1, logs)
+        return logs
+
+    def _report(self, waiting: tuple[Any, int, int], on_group: Callable | None) -> bool:
+        packed, steps, done = waiting
+        logs = self.fetch(packed)
+        self.pace.finished(steps)
+        return bool(on_group is not None and on_group(done - 1, logs))
+
+    def _groups(self, blocks: Iterator[Block]) -> Iterator[tuple[Any, Any, Any]]:
+        """Yield (block, start, stop) for each call; (block, None, None) is a block's tail."""
+        for block in blocks:
+            start, steps = 0, block.steps
+            while start < steps:
+                stop = start + self.pace.next(steps - start)
+                yield block, start, stop
+                start = stop
+            if block.tail is not None:
+                yield block, None, None

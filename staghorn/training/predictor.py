@@ -1,0 +1,201 @@
+"""Prediction: compiled, in groups of batches, copied to the host as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from staghorn.engine import tree
+from staghorn.engine.scope import Scope
+from staghorn.training.step import named, take_rows
+
+# Bytes of outputs that one compiled call may hold: larger predictions run in groups.
+GROUP_BYTES = 64 << 20
+GROUP_STEPS = 64
+
+
+class Predictor:
+    """The predict step as compiled programs: for one batch, and for a group of batches."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.changing: dict[str, Any] = {}
+        self.fixed: dict[str, Any] = {}
+        self.struct: Any = None
+        self.one = jax.jit(self._one)
+        self.many = jax.jit(self._many, static_argnums=(4, 5))
+
+    def prepare(self, batch: Any) -> None:
+        """Trace the step once on shapes: build what is lazy, find what it changes."""
+        changed: dict[int, Any] = {}
+
+        def traced(data: Any) -> Any:
+            with Scope(abstract=True) as scope:
+                out = self.model.predict_step(data)
+                changed.update(scope.changed)
+                return out
+
+        self.struct = jax.eval_shape(traced, batch)
+        keyed = named(self.model.variables)
+        self.changing = {k: v for k, v in keyed.items() if id(v) in changed}
+        self.fixed = {k: v for k, v in keyed.items() if id(v) not in changed}
+
+    def _one(self, state: Any, fixed: Any, batch: Any) -> tuple[Any, Any]:
+        variables = [*self.changing.values(), *self.fixed.values()]
+        values = [state[k] for k in self.changing] + [fixed[k] for k in self.fixed]
+        with Scope(variables, values) as scope:
+            out = self.model.predict_step(batch)
+            return {k: scope.get(v) for k, v in self.changing.items()}, out
+
+    def _many(
+        self, state: Any, fixed: Any, data: Any, steps: Any, size: int, capacity: int
+    ) -> tuple[Any, Any]:
+        """Run `steps` batches of `size` rows; results fill the first rows of the outputs."""
+
+        def body(i: Any, carry: Any) -> Any:
+            state, outs = carry
+            rows = i * size + jnp.arange(size, dtype=jnp.int32)
+            state, out = self._one(state, fixed, take_rows(data, rows))
+            outs = jax.tree.map(
+                lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, i * size, 0),
+                outs,
+                out,
+            )
+            return state, outs
+
+        empty = jax.tree.map(
+            lambda s: jnp.zeros((capacity * size, *s.shape[1:]), s.dtype), self.struct
+        )
+        return jax.lax.fori_loop(0, steps, body, (state, empty))
+
+    def values(self) -> tuple[Any, Any]:
+        changing = {k: v._value for k, v in self.changing.items()}
+        return changing, {k: v._value for k, v in self.fixed.items()}
+
+    def write_back(self, state: Any) -> None:
+        for key, variable in self.changing.items():
+            variable._adopt(state[key])
+
+
+def predictor_for(model: Any, batch: Any) -> Predictor:
+    """Return the model's predictor, made again when its layers or the form of x changed."""
+    cache = model._executor if model._executor is not None else {}
+    model._executor = cache
+    # Shapes and types are part of the struct that `many` allocates.
+    structure = jax.tree.structure(batch)
+    shapes = tuple((a.shape[1:], str(a.dtype)) for a in jax.tree.leaves(batch))
+    key = (model._program_key("predict"), structure, shapes)
+    entry = cache.get("predict")
+    if entry is None or entry[0] != key:
+        predictor = Predictor(model)
+        predictor.prepare(batch)
+        entry = ((model._program_key("predict"), structure, shapes), predictor)
+        cache["predict"] = entry
+    return entry[1]
+
+
+def predict_arrays(model: Any, x: Any, rows: int, size: int, calls: Any) -> Any:
+    """Return the outputs for all rows of x.
+
+    Args:
+        model: the model.
+        x: nest of arrays.
+        rows: how many rows.
+        size: rows in a batch.
+        calls: callbacks.
+    """
+    data = (x,) if isinstance(x, (list, tuple)) else x
+    if model.run_eagerly:
+        return _eagerly(model, data, rows, size, calls)
+    size = min(size, rows)
+    first = tree.map_structure(
+        lambda a: jax.ShapeDtypeStruct(
+            (size, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)
+        ),
+        data,
+    )
+    predictor = predictor_for(model, first)
+    if rows == size and not calls.needs_batches("predict"):
+        state, fixed = predictor.values()
+        state, out = predictor.one(state, fixed, data)
+        predictor.write_back(state)
+        calls.on_predict_chunk_end(0, {})
+        return _checked(jax.tree.map(np.array, out), rows)
+    group = 1 if calls.needs_batches("predict") else _group_steps(predictor.struct, size)
+    return _in_groups(predictor, data, rows, size, group, calls)
+
+
+def _group_steps(struct: Any, size: int) -> int:
+    per_step = sum(
+        int(np.prod(s.shape)) * s.dtype.itemsize for s in jax.tree.leaves(struct)
+    )
+    return max(1, min(GROUP_STEPS, GROUP_BYTES // max(per_step, 1)))
+
+
+def _in_groups(
+    predictor: Predictor, data: Any, rows: int, size: int, group: int, calls: Any
+) -> Any:
+    parts = []
+    for start, count in _spans(rows, size, group):
+        piece = tree.map_structure(lambda a, s=start, c=count: a[s : s + c], data)
+        calls.on_predict_batch_begin(start // size)
+        state, fixed = predictor.values()
+        steps = count // size
+        if count % size:
+            state, out = predictor.one(state, fixed, piece)
+            steps = 1
+        else:
+            piece = _padded(piece, group * size - count)
+            state, out = predictor.many(state, fixed, piece, np.int32(steps), size, group)
+        predictor.write_back(state)
+        last = start // size + steps - 1
+        # Copied at once: outputs that stay on the device would fill its memory.
+        parts.append(jax.tree.map(lambda a, c=count: np.array(a[:c]), out))
+        calls.on_predict_batch_end(last, {"outputs": parts[-1]})
+        calls.on_predict_chunk_end(last, {})
+    joined = jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
+    return _checked(joined, rows)
+
+
+def _padded(piece: Any, missing: int) -> Any:
+    if not missing:
+        return piece
+    return tree.map_structure(
+        lambda a: np.concatenate([np.asarray(a), np.zeros((missing, *a.shape[1:]), a.dtype)]),
+        piece,
+    )
+
+
+def _spans(rows: int, size: int, group: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, rows) of groups of whole batches, then of the last smaller batch."""
+    whole = rows // size * size
+    for start in range(0, whole, group * size):
+        yield start, min(group * size, whole - start)
+    if whole < rows:
+        yield whole, rows - whole
+
+
+def _eagerly(model: Any, data: Any, rows: int, size: int, calls: Any) -> Any:
+    parts = []
+    for index, start in enumerate(range(0, rows, size)):
+        calls.on_predict_batch_begin(index)
+        piece = tree.map_structure(
+            lambda a, s=start: jnp.asarray(np.asarray(a)[s : s + size]), data
+        )
+        parts.append(jax.tree.map(np.array, model.predict_step(piece)))
+        calls.on_predict_batch_end(index, {"outputs": parts[-1]})
+    return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
+
+
+def _checked(outputs: Any, rows: int) -> Any:
+    for leaf in jax.tree.leaves(outputs):
+        if leaf.ndim == 0 or leaf.shape[0] != rows:
+            raise ValueError(
+                f"predict: an output has shape {leaf.shape}, but there are {rows} rows. Each "
+                "output needs one row per input row; give predict_step or call a batch axis."
+            )
+    return outputs

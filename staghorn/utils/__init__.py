@@ -1,0 +1,54 @@
+"""What people use around models. One name, one file."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from staghorn.engine.dtypes import standardize_dtype as standardize_dtype
+    from staghorn.engine.serialization import CustomObjectScope as CustomObjectScope
+    from staghorn.engine.serialization import custom_object_scope as custom_object_scope
+    from staghorn.engine.serialization import deserialize_keras_object as deserialize_keras_object
+    from staghorn.engine.serialization import get_custom_objects as get_custom_objects
+    from staghorn.engine.serialization import get_registered_name as get_registered_name
+    from staghorn.engine.serialization import get_registered_object as get_registered_object
+    from staghorn.engine.serialization import (
+        register_keras_serializable as register_keras_serializable,
+    )
+    from staghorn.engine.serialization import serialize_keras_object as serialize_keras_object
+    from staghorn.utils.numerical import normalize as normalize
+    from staghorn.utils.numerical import to_categorical as to_categorical
+    from staghorn.utils.random_seed import get_random_seed as get_random_seed
+    from staghorn.utils.random_seed import set_random_seed as set_random_seed
+
+# name → module that defines it
+_NAMES = {
+    "CustomObjectScope": "engine.serialization",
+    "custom_object_scope": "engine.serialization",
+    "deserialize_keras_object": "engine.serialization",
+    "get_custom_objects": "engine.serialization",
+    "get_random_seed": "utils.random_seed",
+    "get_registered_name": "engine.serialization",
+    "get_registered_object": "engine.serialization",
+    "normalize": "utils.numerical",
+    "register_keras_serializable": "engine.serialization",
+    "serialize_keras_object": "engine.serialization",
+    "set_random_seed": "utils.random_seed",
+    "standardize_dtype": "engine.dtypes",
+    "to_categorical": "utils.numerical",
+}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"staghorn.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    from staghorn.engine.registry import suggestion
+
+    raise AttributeError(f"staghorn.utils has no attribute {name!r}.{suggestion(name, __all__)}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
