@@ -45,9 +45,6 @@ class GAN(staghorn.Model):
     def metrics(self):
         return [self.d_loss, self.g_loss]
 
-    def call(self, noise):
-        return self.generator(noise)
-
     def draw(self, count):
         noise = staghorn.random.normal((count, NOISE), seed=self.seed_generator)
         return self.generator(noise, training=True)
@@ -90,7 +87,7 @@ def main(number_of_epochs):
     print({name: round(float(values[-1]), 3) for name, values in history.history.items()})
 
     noise = np.random.default_rng(0).normal(size=(24, NOISE)).astype("float32")
-    drawn = gan.predict(noise, verbose=0)
+    drawn = gan.generator.predict(noise, verbose=0)
     sheet = drawn.reshape(3, 8, 8, 8).transpose(0, 2, 1, 3).reshape(24, 64)  # rows of 8 images
     import matplotlib.pyplot as plt
 

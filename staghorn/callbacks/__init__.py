@@ -11,3 +11,17 @@ from staghorn.callbacks.learning_rate import LearningRateScheduler as LearningRa
 from staghorn.callbacks.learning_rate import ReduceLROnPlateau as ReduceLROnPlateau
 from staghorn.callbacks.progress import ProgbarLogger as ProgbarLogger
 from staghorn.callbacks.terminate_on_nan import TerminateOnNaN as TerminateOnNaN
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "ProgbarLogger",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]

@@ -9,6 +9,9 @@ from contextvars import ContextVar, Token
 from typing import Any
 
 
+_RAISED_IN = "Raised in the layer "
+
+
 class Frame:
     """One call of a layer.
 
@@ -31,9 +34,25 @@ class Frame:
         self._token = _current.set(self)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Exception) and self.layer is not None:
+            self._name_layer(error)
         if self._token is not None:
             _current.reset(self._token)
+
+    def _name_layer(self, error: Exception) -> None:
+        """Say once in which layer an error arose; its type and message stay the user's own."""
+        if any(note.startswith(_RAISED_IN) for note in getattr(error, "__notes__", ())):
+            return
+        names: list[str] = []
+        frame: Frame | None = self
+        while frame is not None:
+            if frame.layer is not None:
+                name = f"{type(frame.layer).__name__} '{frame.layer.name}'"
+                if not names or names[-1] != name:
+                    names.append(name)
+            frame = frame.parent
+        error.add_note(f"{_RAISED_IN}{', inside '.join(names)}.")
 
 
 _current: ContextVar[Frame | None] = ContextVar("staghorn_frame", default=None)

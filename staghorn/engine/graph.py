@@ -163,11 +163,19 @@ def _by_depth(
 
 
 def copy_between(
-    inputs: list[KerasTensor], outputs: list[KerasTensor], new_inputs: list[KerasTensor]
+    inputs: list[KerasTensor],
+    outputs: list[KerasTensor],
+    new_inputs: list[KerasTensor],
+    operation_for: Callable[[Any], Any] = lambda operation: operation,
 ) -> list[KerasTensor]:
     """Repeat the calls between two sets of tensors on other inputs; layers are shared.
 
     This makes a model from intermediate tensors: its calls are its own, its weights are not.
+
+    Args:
+        inputs, outputs: the ends of the calls to repeat.
+        new_inputs: stand for `inputs` in the repetition.
+        operation_for: the operation to call instead of one. Default: the same.
     """
     graph = Graph(inputs, outputs)
     table: dict[int, Any] = {
@@ -180,7 +188,7 @@ def copy_between(
             lambda t: KerasTensor(t.shape, t.dtype) if isinstance(t, KerasTensor) else t,
             node.output_structure,
         )
-        fresh = connect(node.operation, args, kwargs, fresh)
+        fresh = connect(operation_for(node.operation), args, kwargs, fresh)
         for tensor, new in zip(
             tree.flatten(node.output_structure), tree.flatten(fresh), strict=True
         ):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from staghorn.engine.jax_internals import current_trace, is_staging
+from staghorn.engine.jax_internals import current_trace, is_staging, is_tracer
 
 if TYPE_CHECKING:
     from staghorn.engine.variable import Variable
@@ -82,6 +82,7 @@ class Scope:
         "masks",
         "parent",
         "seen",
+        "staged",
         "trace",
         "transparent",
         "values",
@@ -106,11 +107,13 @@ class Scope:
         self.abstract = abstract
         self.parent: Scope | None = None
         self.trace: Any = None
+        self.staged = False
         self._token: Token | None = None
 
     def __enter__(self) -> Scope:
         self.parent = _current.get()
         self.trace = current_trace()
+        self.staged = is_staging()
         self._token = _current.set(self)
         return self
 
@@ -149,7 +152,10 @@ def read(variable: Variable) -> Any:
         if scope.abstract:
             scope.seen[id(variable)] = variable
         if id(variable) in scope.values:
-            return scope.values[id(variable)]
+            value = scope.values[id(variable)]
+            if not (scope.staged or is_tracer(value)) and is_staging():
+                raise RuntimeError(_READ_WHILE_STAGING.format(path=variable.path, why=_WHY_NO_SCOPE))
+            return value
         if scope.abstract:
             # A placeholder of this very trace: nothing concrete can be cached by an inner jit.
             return jnp.zeros(variable.shape, variable.dtype)

@@ -60,6 +60,13 @@ class ConfigurableMeta(type):
         return instance
 
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's: without this, `help()` and editors would show `(*args, **kwargs)`."""
+        full = inspect.signature(cls.__init__)
+        return full.replace(parameters=list(full.parameters.values())[1:])
+
+
 class Configurable(metaclass=ConfigurableMeta):
     """Base of everything with a config."""
 

@@ -18,24 +18,28 @@ from staghorn.engine import tree
 from staghorn.engine.scope import abstractly
 from staghorn.engine.symbolic import KerasTensor, replace_symbolic, symbolic_leaves
 
-_UNDECIDABLE = """\
+_UNKNOWN_SIZE = """\
 {what}: the result depends on a size that is unknown while the model is built
 (inputs: {inputs}). Tracing said: {error}
-Give the size in Input(shape=...), or write the code so that it does not look at it
-(staghorn.ops.where instead of `if`, -1 in reshape)."""
+Look for something like `if x.shape[0] > 1` or a reshape that must divide that size.
+Give the size in Input(shape=...), or write the code so that it does not look at it."""
+
+_UNKNOWN_VALUE = """\
+{what}: Python code looks at the values of an array, which are unknown while the model is built
+(inputs: {inputs}). Tracing said: {error}
+You wrote something like      if staghorn.ops.mean(x) > 0: ...
+Write instead                 x = staghorn.ops.where(staghorn.ops.mean(x) > 0, a, b)"""
 
 _AXES = 8
 
 
 @lru_cache(maxsize=1)
 def _symbols() -> tuple[tuple, Any]:
-    """One symbol for each axis, and one for all; each at least 2, so none broadcasts."""
+    """One symbol for each axis, and one for all; each at least 1, so `size > 1` is undecidable."""
     from jax import export
 
     names = ["batch", *(f"size{axis}" for axis in range(1, _AXES)), "any_size"]
-    symbols = export.symbolic_shape(
-        ", ".join(names), constraints=[f"{name} >= 2" for name in names]
-    )
+    symbols = export.symbolic_shape(", ".join(names))
     return tuple(symbols[:_AXES]), symbols[_AXES]
 
 
@@ -94,10 +98,13 @@ def infer(fn: Callable, args: tuple, kwargs: dict, what: str) -> Any:
 
 
 def _raise_explained(error: Exception, inputs: list[KerasTensor], what: str) -> NoReturn:
-    """Say which layer stumbled over an unknown size; the user's own errors pass unchanged."""
-    undecidable = (jax.errors.ConcretizationTypeError, jax.errors.InconclusiveDimensionOperation)
-    if not isinstance(error, undecidable):
+    """Say which layer stumbled over something unknown; the user's own errors pass unchanged."""
+    if isinstance(error, jax.errors.InconclusiveDimensionOperation):
+        explanation = _UNKNOWN_SIZE
+    elif isinstance(error, jax.errors.ConcretizationTypeError):
+        explanation = _UNKNOWN_VALUE
+    else:
         raise error
     shapes = ", ".join(str(t.shape) for t in inputs)
     first_line = str(error).splitlines()[0]
-    raise ValueError(_UNDECIDABLE.format(what=what, inputs=shapes, error=first_line)) from error
+    raise ValueError(explanation.format(what=what, inputs=shapes, error=first_line)) from error

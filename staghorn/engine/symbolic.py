@@ -82,14 +82,28 @@ class KerasTensor:
         made = ""
         if self._keras_history is not None:
             operation = self._keras_history.operation
-            made = f", made by {type(operation).__name__} '{operation.name}'"
+            kind = "op" if isinstance(operation, OpCall) else type(operation).__name__
+            made = f", made by {kind} '{operation.name}'"
         return f"<KerasTensor shape={self._shape}, dtype={self._dtype}, name={self.name}{made}>"
+
+    def __deepcopy__(self, memo: dict) -> KerasTensor:
+        # Without its history, which would drag in a whole graph; models copy their graphs.
+        twin = memo[id(self)] = KerasTensor(self._shape, self._dtype, name=self.name)
+        return twin
 
     def _no_value(self, wrote: str, instead: str) -> TypeError:
         return TypeError(_NO_VALUE.format(tensor=self, wrote=wrote, instead=instead))
 
     def __bool__(self) -> bool:
         raise self._no_value("if x > 0: ...", "x = staghorn.ops.where(x > 0, a, b)")
+
+    def __eq__(self, other: object) -> bool:
+        # Identity between tensors, as in Keras: lists and dicts of them must work.
+        if other is None or isinstance(other, KerasTensor):
+            return self is other
+        raise self._no_value("x == 0", "staghorn.ops.equal(x, 0)")
+
+    __hash__ = object.__hash__
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         raise self._no_value("np.exp(x) or np.array(x)", "staghorn.ops.exp(x)")
@@ -152,6 +166,14 @@ def has_symbolic(nest: Any) -> bool:
     return bool(symbolic_leaves(nest))
 
 
+def _copied(nest: Any) -> Any:
+    if type(nest) in (list, tuple):
+        return type(nest)(_copied(item) for item in nest)
+    if type(nest) is dict:
+        return {key: _copied(item) for key, item in nest.items()}
+    return nest
+
+
 class Node:
     """One call of an operation on symbolic tensors.
 
@@ -165,8 +187,9 @@ class Node:
 
     def __init__(self, operation: Any, args: tuple, kwargs: dict, outputs: Any) -> None:
         self.operation = operation
-        self.args = args
-        self.kwargs = kwargs
+        # Copies of the nests: the caller may go on appending to a list it passed.
+        self.args = _copied(args)
+        self.kwargs = _copied(kwargs)
         self.output_structure = outputs
         self.outputs = [t for t in tree.flatten(outputs) if isinstance(t, KerasTensor)]
         index = len(operation._inbound_nodes)
@@ -229,6 +252,10 @@ class OpCall:
     @property
     def output(self) -> Any:
         return self._inbound_nodes[0].output_structure
+
+    def __deepcopy__(self, memo: dict) -> OpCall:
+        twin = memo[id(self)] = OpCall(self.function, name=self.name)
+        return twin
 
     def __repr__(self) -> str:
         return f"<Op {self.name}>"

@@ -6,14 +6,11 @@ owner's lists by kind. Containers are wrapped so that later appends are seen too
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
-
-def append_unique(items: list, item: Any) -> None:
-    """Append by identity: `in` would call a Variable's elementwise `==`."""
-    if not any(item is known for known in items):
-        items.append(item)
+import jax
 
 
 def remove_identical(items: list, item: Any) -> None:
@@ -49,7 +46,9 @@ class Tracker:
             return value
         store = self.store_of(value)
         if store is not None:
-            append_unique(store, value)
+            # Once sorted, a Variable stays where it is: freezing it does not move it.
+            if not any(known is value for _, held in self.kinds.values() for known in held):
+                store.append(value)
             return value
         if type(value) is list:
             return TrackedList(value, self)
@@ -132,6 +131,12 @@ class TrackedList(list):
     def __reduce__(self) -> Any:
         return (list, (list(self),))
 
+    def __deepcopy__(self, memo: dict) -> TrackedList:
+        twin = memo[id(self)] = TrackedList()
+        list.extend(twin, [copy.deepcopy(item, memo) for item in self])
+        twin.tracker = copy.deepcopy(self.tracker, memo)
+        return twin
+
 
 class TrackedDict(dict):
     """A dict whose values belong to its owner."""
@@ -169,3 +174,20 @@ class TrackedDict(dict):
 
     def __reduce__(self) -> Any:
         return (dict, (dict(self),))
+
+    def __deepcopy__(self, memo: dict) -> TrackedDict:
+        twin = memo[id(self)] = TrackedDict()
+        dict.update(twin, {key: copy.deepcopy(item, memo) for key, item in self.items()})
+        twin.tracker = copy.deepcopy(self.tracker, memo)
+        return twin
+
+
+# JAX walks exact lists and dicts only; a tracked one comes out of a transformation as a plain one.
+jax.tree_util.register_pytree_node(
+    TrackedList, lambda items: (list(items), None), lambda _, items: list(items)
+)
+jax.tree_util.register_pytree_node(
+    TrackedDict,
+    lambda items: ([items[key] for key in sorted(items)], tuple(sorted(items))),
+    lambda keys, items: dict(zip(keys, items, strict=True)),
+)

@@ -61,7 +61,7 @@ def signature_of(call: Any) -> Signature:
 class Call:
     """One call of a layer: its arguments by name, converted, and what is known about them."""
 
-    __slots__ = ("args", "arguments", "first", "kwargs", "mask", "signature", "symbolic")
+    __slots__ = ("args", "arguments", "first", "kwargs", "mask", "signature", "symbolic", "training")
 
     def __init__(self, layer: Layer, args: tuple, kwargs: dict) -> None:
         self.signature = signature_of(type(layer).call)
@@ -71,6 +71,7 @@ class Call:
             kwargs = {k: convert(layer, x) for k, x in kwargs.items()}
         self.args = args
         self.kwargs = kwargs
+        self.training = kwargs.get("training")  # for the layers inside, if not for this one
         self.arguments = self._by_name(layer)
         self.first = next(iter(self.arguments.values()), None)
         self.mask: Any = None
@@ -192,7 +193,7 @@ def shape_parameters(method: Any) -> tuple[str, ...]:
 
 def resolve_training(call: Call) -> bool | None:
     """Explicit argument, then the layer around, then the default in the signature."""
-    explicit = call.kwargs.get("training", call.arguments.get("training"))
+    explicit = call.arguments.get("training") if call.training is None else call.training
     if explicit is not None:
         return bool(explicit)
     frame = current_frame()

@@ -45,7 +45,8 @@ class Identity(ElementwiseLayer):
     def call(self, inputs: Any) -> Any:
         return inputs
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+        del kwargs
         return tree.map_structure(lambda x: KerasTensor(x.shape, carried_dtype(self, x)), inputs)
 
 

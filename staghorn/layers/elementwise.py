@@ -4,6 +4,8 @@ from typing import Any
 
 from staghorn import dtype_policies
 from staghorn.engine.dtypes import is_float
+from staghorn.engine.shapes import infer
+from staghorn.engine.symbolic import KerasTensor
 from staghorn.layers.layer import Layer
 
 
@@ -18,6 +20,12 @@ class ElementwiseLayer(Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
+
+    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+        if isinstance(inputs, KerasTensor) and is_float(inputs.dtype):
+            return super().compute_output_spec(inputs, **kwargs)
+        # Whole numbers may stay what they are, or not: only the layer's own code can tell.
+        return infer(self.call, (inputs,), kwargs, f"{type(self).__name__} '{self.name}'")
 
 
 def carried_dtype(layer: Layer, tensor: Any) -> str:

@@ -84,7 +84,7 @@ class Embedding(Layer):
         self.autocast = False
         if weights is not None:
             self.build()
-            self.set_weights(weights if isinstance(weights, (list, tuple)) else [weights])
+            self.set_weights(list(weights) if isinstance(weights, (list, tuple)) else [weights])
 
     def build(self, input_shape: tuple | None = None) -> None:
         del input_shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from staghorn.engine.dtypes import standardize_dtype
@@ -77,6 +78,11 @@ class InputLayer(Layer):
 
     def call(self) -> None:
         return None
+
+    def __deepcopy__(self, memo: dict) -> InputLayer:
+        twin = super().__deepcopy__(memo)
+        Node(twin, (), {}, copy.deepcopy(self.output, memo))
+        return twin
 
     def get_config(self) -> dict[str, Any]:
         config = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable
@@ -42,7 +43,6 @@ _FORGOT_SUPER = """\
 
 _UNTRACEABLE_BUILD = """\
 {cls} '{name}' cannot be built from a shape alone: running its call on placeholders failed.
-{error}
 Call it once on real data (model(x[:1])), or give it a build(self, input_shape) method."""
 
 
@@ -85,6 +85,9 @@ class Layer(Configurable):
     """
 
     _keras_path: ClassVar[tuple | None] = None
+    # Attributes that are neither children nor wrapped: what training keeps for itself.
+    _untracked: ClassVar[frozenset[str]] = frozenset()
+    _not_copied: ClassVar[frozenset[str]] = frozenset({"_inbound_nodes"})
     _overrides_build: ClassVar[bool] = False
     _overrides_compute_mask: ClassVar[bool] = False
     _overrides_output_shape: ClassVar[bool] = False
@@ -174,6 +177,9 @@ class Layer(Configurable):
     # Children ------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._untracked:
+            object.__setattr__(self, name, value)
+            return
         old = self.__dict__.get(name)
         if old is not None and old is not value and _may_hold_state(old):
             self._tracker.untrack(old)
@@ -197,6 +203,15 @@ class Layer(Configurable):
                 if recursive:
                     pending.extend(reversed(layer._layers))
         return list(found.values())
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        """Copy weights and children. Calls on symbolic tensors stay behind: they are a model's."""
+        twin = Layer.__new__(type(self))
+        memo[id(self)] = twin
+        for name, value in self.__dict__.items():
+            if name not in self._not_copied:
+                twin.__dict__[name] = copy.deepcopy(value, memo)
+        return twin
 
     # Weights -------------------------------------------------------------------------------
 
@@ -399,6 +414,8 @@ class Layer(Configurable):
 
     def build(self, input_shape: Any) -> None:
         """Make the weights. The base version runs `call` on placeholders to build what is inside."""
+        self._path = self._scope_path()
+        self._build_shapes = _as_shape(input_shape)
         if any(not layer.built for layer in self._flatten_layers(include_self=False)):
             self._build_by_tracing(input_shape)
         self.built = True
@@ -410,10 +427,9 @@ class Layer(Configurable):
         try:
             with Frame(self, False, None):
                 shapes.infer(self.call, (inputs,), {}, f"{type(self).__name__} '{self.name}'")
-        except Exception as error:
-            raise ValueError(
-                _UNTRACEABLE_BUILD.format(cls=type(self).__name__, name=self.name, error=error)
-            ) from error
+        except Exception as error:  # passes on as it is: it may be the user's own
+            error.add_note(_UNTRACEABLE_BUILD.format(cls=type(self).__name__, name=self.name))
+            raise
 
     def _build_once(self, call: calling.Call) -> None:
         if self.built:
@@ -684,6 +700,8 @@ class Layer(Configurable):
             layer.name = kept["name"]
         if kept.get("trainable") is False:
             layer.trainable = False
+        if kept.get("dtype") is not None:
+            layer.dtype_policy = kept["dtype"]
         return layer
 
     def recorded_arguments(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from staghorn import config
 from staghorn.engine.arguments import Is
 from staghorn.engine.dtypes import is_float
 from staghorn.engine.masks import get_mask
@@ -188,11 +189,12 @@ class Average(Merge):
 
     def merge(self, inputs: list[jax.Array], masks: list) -> jax.Array:
         total = functools.reduce(jnp.add, inputs)
-        total = total if is_float(total.dtype) else total.astype(self.compute_dtype)
+        total = total if is_float(total.dtype) else total.astype(config.floatx())
         return total / len(inputs)
 
     def _output_dtype(self, inputs: Any) -> str:
-        return self.compute_dtype
+        dtype = super()._output_dtype(inputs)
+        return dtype if is_float(dtype) else config.floatx()
 
 
 class _Extreme(Merge):

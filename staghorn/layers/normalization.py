@@ -84,7 +84,7 @@ class BatchNormalization(_Normalization):
     Weights: gamma, beta, moving_mean, moving_variance, each (channels,).
 
     Args:
-        axis: int, the axis of the channels. Default: -1.
+        axis: int, the axis of the channels; a list of one, from old files, is read. Default: -1.
         momentum: of the moving statistics. Default: 0.99.
         epsilon: keeps the division finite. Default: 1e-3.
         center: whether `beta` is added. Default: True.
@@ -124,7 +124,7 @@ class BatchNormalization(_Normalization):
 
     def __init__(
         self,
-        axis: int = -1,
+        axis: int | Sequence[int] = -1,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
         center: bool = True,
@@ -146,7 +146,8 @@ class BatchNormalization(_Normalization):
         super().__init__(**kwargs)
         if synchronized:
             raise ValueError(_SYNCHRONIZED)
-        self.axis = int(axis[0] if isinstance(axis, (list, tuple)) else axis)
+        (only,) = axes_of(axis)  # Keras 2 wrote a list of one
+        self.axis = int(only)
         self.momentum = momentum
         self.epsilon = epsilon
         beta = (beta_initializer, beta_regularizer, beta_constraint)
@@ -155,7 +156,7 @@ class BatchNormalization(_Normalization):
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.renorm = renorm
-        self.renorm_clipping = _checked_clipping(renorm_clipping)
+        self.renorm_clipping = _checked_clipping(renorm_clipping) or ({} if renorm else None)
         self.renorm_momentum = renorm_momentum
         self.synchronized = False
         self.supports_masking = True
@@ -271,8 +272,8 @@ class LayerNormalization(_Normalization):
         gamma_initializer: Default: "ones".
         beta_regularizer, gamma_regularizer: added to the loss. Default: None.
         beta_constraint, gamma_constraint: applied after each update. Default: None.
-        **kwargs: `name`, `dtype`, ... as for every layer; `rms_scaling=True`, for old models, leaves
-            out the mean and `beta`.
+        **kwargs: `name`, `dtype`, ... as for every layer; `rms_scaling=True`, for old models,
+            leaves out the mean and `beta`.
 
     Raises:
         ValueError: for an axis that the input does not have.
@@ -502,6 +503,7 @@ class UnitNormalization(ElementwiseLayer):
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
 
     def call(self, inputs: Any) -> jax.Array:
+        check_axes(self, inputs.shape)
         axis = self.axis if isinstance(self.axis, int) else tuple(self.axis)
         return nn.normalize(inputs, axis=axis, order=2, epsilon=1e-12)
 
@@ -554,7 +556,7 @@ def wide(dtype: Any) -> str:
 
 def axes_of(axis: int | Sequence[int]) -> list[int]:
     """Return one or more axes as a list."""
-    return [axis] if isinstance(axis, int) else list(axis)
+    return list(axis) if isinstance(axis, Sequence) else [axis]
 
 
 def check_axes(layer: Any, input_shape: Any) -> None:

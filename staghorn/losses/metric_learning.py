@@ -14,7 +14,9 @@ def _pairs(labels: jax.Array, others: jax.Array, remove_diagonal: bool) -> tuple
     same = jnp.reshape(labels, (-1, 1)) == jnp.reshape(others, (1, -1))
     different = jnp.logical_not(same)
     if remove_diagonal:
-        same = jnp.logical_and(same, jnp.logical_not(jnp.eye(*same.shape, dtype=bool)))
+        same = jnp.logical_and(
+            same, jnp.logical_not(jnp.eye(same.shape[0], same.shape[1], dtype=bool))
+        )
     return same, different
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from staghorn import config
 from staghorn.engine.arguments import Is, Options, Positive
+from staghorn.engine.variable import Variable
 from staghorn.losses.loss import divide_no_nan
 from staghorn.metrics.confusion_counts import (
     Counts,
@@ -121,6 +122,7 @@ class AUC(Metric):
     """
 
     _direction = "up"
+    true_positives: Variable
     arguments: ClassVar = {
         "num_thresholds": Positive(int),
         "multi_label": Is(bool),

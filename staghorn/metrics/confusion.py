@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn.engine.arguments import Interval, Is, Positive
+from staghorn.engine.variable import Variable
 from staghorn.losses.loss import divide_no_nan
 from staghorn.metrics.confusion_counts import (
     LOWEST,
@@ -44,7 +45,7 @@ class _Counting(Metric):
         data = prepared(y_true, y_pred, sample_weight, dtype, self.top_k, self.class_id)
         flat = [x.reshape(-1) for x in data]
         count = counts_in_buckets if self._evenly_spaced else counts_by_comparison
-        return count(*flat, np.asarray(self.thresholds))
+        return count(flat[0], flat[1], flat[2], np.asarray(self.thresholds))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in a batch."""
@@ -62,6 +63,7 @@ class _OneCount(_Counting):
 
     counted = ("accumulator",)
     count: ClassVar[str]
+    accumulator: Variable
 
     def __init__(self, thresholds: Thresholds = None, name: str | None = None, dtype: Any = None):
         self.init_thresholds = thresholds

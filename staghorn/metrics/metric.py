@@ -53,6 +53,10 @@ class Metric(Configurable):
     # Whether a larger result is better ("up"), a smaller one ("down"), or nobody can say (None);
     # read by EarlyStopping and ModelCheckpoint in mode "auto".
     _direction: str | None = None
+    _variables: list[Variable]
+    _metrics: "list[Metric]"
+    _initial_values: dict[int, np.ndarray]
+    _tracker: Tracker
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         variables: list[Variable] = []
@@ -182,7 +186,7 @@ class Metric(Configurable):
     def reset_state(self) -> None:
         """Start again: give every variable its initial value."""
         for variable in self._variables:
-            initial = self._initial_values.get(id(variable))
+            initial: Any = self._initial_values.get(id(variable))
             if initial is None:
                 initial = jnp.zeros(variable.shape, variable.dtype)
             variable.assign(initial)

@@ -13,6 +13,9 @@ from staghorn.losses import FAMILY as LOSSES
 from staghorn.losses.loss import apply_mask, divide_no_nan, squeeze_or_expand_to_same_rank
 from staghorn.metrics.metric import Metric
 
+# Predictions of a mixed-precision model; the function would lose digits in their own type.
+_HALVES = ("float16", "bfloat16")
+
 Reduce = Callable[..., jax.Array]
 
 
@@ -135,6 +138,9 @@ class MeanMetricWrapper(Mean):
         >>> metric.update_state(np.zeros((1, 2)), np.array([[1.0, 3.0]]))
         >>> print(metric.result())
         2.25
+
+    Notes: half-precision predictions are widened to the metric's type first (Keras computes in
+    halves).
     """
 
     def __init__(
@@ -149,6 +155,8 @@ class MeanMetricWrapper(Mean):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Take in a batch; a mask that travels with `y_pred` weighs it."""
         mask = get_mask(y_pred)
+        if str(getattr(y_pred, "dtype", "")) in _HALVES:
+            y_pred = jnp.asarray(y_pred).astype(self.dtype)
         values = self.fn(y_true, y_pred, **self._fn_kwargs)
         if mask is not None:
             if sample_weight is not None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from staghorn.engine import tree
 from staghorn.engine.serialization import deserialize_keras_object
 from staghorn.layers.input import InputLayer
 from staghorn.layers.layer import Layer
@@ -50,8 +51,14 @@ def clone_model(
         return type(layer).from_config(layer.get_config())
 
     if isinstance(model, Sequential):
-        twin = Sequential([copy(layer) for layer in model._stack], name=model.name)
-        return twin(input_tensors) and twin if input_tensors is not None else twin
+        stack = model._stack
+        if input_tensors is not None:
+            stack = model.layers
+        copies = {id(layer): copy(layer) for layer in stack}
+        layers = [copies[id(layer)] for layer in stack]
+        if input_tensors is not None:
+            layers.insert(0, _one_input(input_tensors))
+        return Sequential(layers, name=model.name)
     if isinstance(model, Functional):
         by_name = {layer.name: layer for layer in model.layers}
 
@@ -61,5 +68,18 @@ def clone_model(
 
         inputs, outputs = rebuild_graph(graph_config(model), make)
         twin = Functional(inputs, outputs, name=model.name)
-        return Functional(input_tensors, twin(input_tensors)) if input_tensors is not None else twin
+        if input_tensors is None:
+            return twin
+        ends = tree.flatten(input_tensors)
+        made = twin._graph.run(ends)
+        return Functional(
+            input_tensors, tree.pack_sequence_as(twin.output, made), name=model.name
+        )
     return type(model).from_config(model.get_config())
+
+
+def _one_input(tensors: Any) -> Any:
+    flat = tree.flatten(tensors)
+    if len(flat) != 1:
+        raise ValueError(f"clone_model: a Sequential model has one input, got {len(flat)}.")
+    return flat[0]

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import inspect
 from collections import Counter
 from typing import Any
 
 import jax.numpy as jnp
 
+from staghorn import ops
 from staghorn.engine import shapes, tree
 from staghorn.engine.graph import Graph, copy_between
 from staghorn.engine.masks import get_mask, set_mask
-from staghorn.engine.serialization import deserialize_keras_object
+from staghorn.engine.serialization import (
+    config_value,
+    deserialize_keras_object,
+    deserialize_nested,
+    is_builtin,
+)
 from staghorn.engine.symbolic import KerasTensor, OpCall, is_symbolic, node_of
 from staghorn.layers.call import is_tensor
 from staghorn.layers.input import Input, InputLayer
@@ -40,6 +49,8 @@ class Functional(Model):
     """
 
     _keras_path = ("keras.src.models.functional", "Functional", "Functional")
+    _not_copied = Model._not_copied | {"_graph"}
+    _untracked = Model._untracked | {"_inputs_struct", "_outputs_struct", "_graph"}
     supports_masking = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -60,7 +71,7 @@ class Functional(Model):
             if isinstance(operation, Layer):
                 self._tracker.track(operation)
         self.input_names = [t._keras_history.operation.name for t in self.inputs]
-        self.output_names = output_names(outputs, [_maker_name(t) for t in self.outputs])
+        self.output_names = output_names(outputs, [_maker(t).name for t in self.outputs])
         self._path = self.name
         self._build_shapes = tree.map_structure(lambda t: t.shape, inputs)
         self.built = True
@@ -120,16 +131,16 @@ class Functional(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         del training  # travels in the frame
-        values = self._standardize(inputs)
-        if mask is not None:
-            for value, its_mask in zip(values, tree.flatten(mask), strict=False):
-                if its_mask is not None:
-                    set_mask(value, its_mask)
+        masks = tree.flatten(mask) if mask is not None else [None] * len(self.inputs)
+        values = [
+            fit_input(value, ref, its_mask)
+            for value, ref, its_mask in zip(self.bind_inputs(inputs), self.inputs, masks, strict=True)
+        ]
         return tree.pack_sequence_as(self._outputs_struct, self._graph.run(values))
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         del training, mask
-        values = self._standardize(inputs)
+        values = self._arrange(inputs)
         same = all(
             v.shape == t.shape and v.dtype == t.dtype
             for v, t in zip(values, self.inputs, strict=True)
@@ -155,10 +166,10 @@ class Functional(Model):
         """The layers inside have attached their masks already."""
         del inputs, previous_mask
 
-    def _standardize(self, inputs: Any) -> list[Any]:
+    def _arrange(self, inputs: Any) -> list[Any]:
         """Bind what was passed to the model's inputs, by name where there are names."""
         flat = self.bind_inputs(inputs)
-        return [_fit(value, ref) for value, ref in zip(flat, self.inputs, strict=True)]
+        return [fit_input(value, ref) for value, ref in zip(flat, self.inputs, strict=True)]
 
     def bind_inputs(self, inputs: Any) -> list[Any]:
         """Return the values for the inputs, flat; dictionaries are bound by name.
@@ -193,19 +204,54 @@ class Functional(Model):
             )
         return flat
 
-    # Config --------------------------------------------------------------------------------
+    # Copies and config ---------------------------------------------------------------------
+
+    def __deepcopy__(self, memo: dict) -> Functional:
+        graph = self._graph
+        operations = {id(op): copy.deepcopy(op, memo) for op in graph.operations}
+        inputs = [operations[id(_maker(t))].output for t in graph.inputs]
+        outputs = copy_between(
+            graph.inputs, graph.outputs, inputs, lambda operation: operations[id(operation)]
+        )
+        ends = zip([*graph.inputs, *graph.outputs], [*inputs, *outputs], strict=True)
+        memo.update((id(old), new) for old, new in ends)
+        twin = super().__deepcopy__(memo)
+        twin._graph = Graph(inputs, outputs)
+        return twin
 
     def get_config(self) -> dict[str, Any]:
-        if _has_own_constructor(type(self)):
+        if not takes_graph(type(self)):
             return super().get_config()
-        return graph_config(self)
+        own = constructor_arguments(self)
+        return graph_config(self) | {key: config_value(value) for key, value in own.items()}
 
     def get_build_config(self) -> dict[str, Any] | None:
         return {"input_shape": None}
 
 
-def _has_own_constructor(cls: type) -> bool:
-    return cls.__init__ is not Functional.__init__ and cls.__init__ is not Model.__init__
+@functools.cache
+def takes_graph(cls: type) -> bool:
+    """Say whether a class's constructor takes `inputs` and `outputs`, so that a config holds them."""
+    parameters = inspect.signature(cls.__init__).parameters
+    kinds = {p.kind for p in parameters.values()}
+    named = "inputs" in parameters and "outputs" in parameters
+    return named or inspect.Parameter.VAR_POSITIONAL in kinds
+
+
+def constructor_arguments(model: Functional) -> dict[str, Any]:
+    """Return what a user's constructor takes beside the graph."""
+    if is_builtin(type(model)) or type(model).__init__ is Model.__init__:
+        return {}
+    args, kwargs = model._init_arguments
+    bound = inspect.signature(type(model).__init__).bind(model, *args, **kwargs)
+    own: dict[str, Any] = {}
+    for name, value in list(bound.arguments.items())[1:]:
+        kind = bound.signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            own.update(value)
+        elif kind is not inspect.Parameter.VAR_POSITIONAL:
+            own[name] = value
+    return {k: v for k, v in own.items() if k not in ("inputs", "outputs", "name", "trainable")}
 
 
 def _check_symbolic(what: str, nest: Any) -> None:
@@ -248,10 +294,10 @@ def _check_names(graph: Graph) -> None:
         )
 
 
-def _maker_name(tensor: KerasTensor) -> str:
+def _maker(tensor: KerasTensor) -> Any:
     node = node_of(tensor)
-    assert node is not None  # outputs of a Graph always have a maker
-    return node.operation.name
+    assert node is not None  # the ends of a Graph always have a maker
+    return node.operation
 
 
 def output_names(struct: Any, makers: list[str]) -> list[str]:
@@ -276,22 +322,34 @@ def _spec_of(operation: Any, args: tuple, kwargs: dict) -> Any:
     return operation.compute_output_spec(*args, **kwargs)
 
 
-def _fit(value: Any, ref: KerasTensor) -> Any:
-    """Cast an input to the type of its Input; add or drop a last axis of size 1."""
-    if is_symbolic(value) or not is_tensor(value):
+def fit_input(value: Any, ref: KerasTensor, mask: Any = None) -> Any:
+    """Cast an input to the type of its Input; add or drop a last axis of size 1.
+
+    Args:
+        value: array or symbolic tensor.
+        ref: the model's own symbolic input.
+        mask: to attach. Default: the one that `value` has.
+    """
+    if not is_tensor(value):
         return value
-    mask = get_mask(value)
     fitted = value
     rank = len(ref.shape)
-    if value.ndim == rank - 1 and ref.shape[-1] == 1:
-        fitted = jnp.expand_dims(value, -1)
-    elif value.ndim == rank + 1 and value.shape[-1] == 1:
-        fitted = jnp.squeeze(value, -1)
-    if ref.dtype != "string" and fitted.dtype != ref.dtype:
-        fitted = fitted.astype(ref.dtype)
-    if mask is not None and fitted is not value:
+    if len(value.shape) == rank - 1 and ref.shape[-1] == 1:
+        fitted = ops.expand_dims(value, -1)
+    elif len(value.shape) == rank + 1 and value.shape[-1] == 1:
+        fitted = ops.squeeze(value, -1)
+    if ref.dtype not in ("string", fitted.dtype):
+        fitted = ops.cast(fitted, ref.dtype)
+    known = get_mask(value)
+    mask = known if mask is None else mask
+    if mask is not None and not (fitted is value and mask is known):
+        if fitted is value:  # the caller's array must not keep the mask
+            fitted = jnp.array(value, copy=True)
         set_mask(fitted, mask)
     return fitted
+
+
+_GRAPH_KEYS = ("name", "trainable", "layers", "input_layers", "output_layers", "dtype")
 
 
 def is_graph_config(config: dict[str, Any]) -> bool:
@@ -303,7 +361,11 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
     """Rebuild a Functional model from its graph config."""
     inputs, outputs = rebuild_graph(config, deserialize_keras_object)
     maker = Functional if cls is Model else cls
-    model = maker(inputs=inputs, outputs=outputs, name=config.get("name"))
+    own = {k: deserialize_nested(v) for k, v in config.items() if k not in _GRAPH_KEYS}
+    parameters = inspect.signature(maker.__init__).parameters
+    if "name" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        own["name"] = config.get("name")
+    model = maker(inputs=inputs, outputs=outputs, **own)
     if config.get("trainable") is False:
         model.trainable = False
     return model

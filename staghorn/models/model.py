@@ -52,6 +52,9 @@ class Model(Trainer, Layer):
         (3, 2)
     """
 
+    _not_copied = Layer._not_copied | {"_executor"}
+    _executor = None  # compiled programs: a copy makes its own
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and is_functional_call(args, kwargs):
             from staghorn.models.functional import Functional
@@ -184,12 +187,9 @@ class Model(Trainer, Layer):
             super().build_from_config(config)
 
     def __reduce__(self) -> Any:
-        from staghorn.saving.pickling import model_from_bytes, model_to_bytes
+        from staghorn.saving.pickling import custom_classes, model_from_bytes, model_to_bytes
 
-        return (model_from_bytes, (type(self), model_to_bytes(self)))
-
-    def __deepcopy__(self, memo: dict) -> Self:
-        return _deepcopy(self, memo)
+        return (model_from_bytes, (type(self), model_to_bytes(self), custom_classes(self)))
 
 
 def _become_functional(cls: type) -> None:
@@ -200,15 +200,3 @@ def _become_functional(cls: type) -> None:
         if base is not Model and Model in base.__bases__:
             base.__bases__ = tuple(Functional if b is Model else b for b in base.__bases__)
             return
-
-
-def _deepcopy(model: Model, memo: dict) -> Any:
-    """Copy a model with its weights; compiled programs are made again when needed."""
-    import copy
-
-    twin = Layer.__new__(type(model))
-    memo[id(model)] = twin
-    for name, value in model.__dict__.items():
-        copied = None if name == "_executor" else copy.deepcopy(value, memo)
-        object.__setattr__(twin, name, copied)
-    return twin

@@ -7,16 +7,28 @@ from typing import Any
 
 from staghorn.engine.graph import Graph
 from staghorn.engine.serialization import deserialize_keras_object, serialize_keras_object
-from staghorn.engine.symbolic import KerasTensor, is_symbolic
+from staghorn.engine.symbolic import KerasTensor, connect, is_symbolic
 from staghorn.layers.input import Input, InputLayer
 from staghorn.layers.layer import Layer
 from staghorn.layers.merging import Merge
+from staghorn.models.functional import fit_input
 from staghorn.models.model import Model
 
 _FUNCTIONAL_INSTEAD = """\
 Sequential '{name}': {problem} A stack has one input and one output per layer.
 Write it with the Functional API:
 {spelling}"""
+
+
+_SEVERAL_INPUTS = """\
+    a, b = Input(...), Input(...)
+    x = Concatenate()([a, b])
+    model = Model(inputs=[a, b], outputs=x)"""
+
+_SEVERAL_OUTPUTS = """\
+    x = Input(...)
+    a, b = layer(x)
+    model = Model(inputs=x, outputs=[a, b])"""
 
 
 class Sequential(Model):
@@ -42,14 +54,17 @@ class Sequential(Model):
     """
 
     _keras_path = ("keras", "Sequential", None)
+    _untracked = Model._untracked | {"_stack", "_tensors", "_made_graph"}
+    _not_copied = Model._not_copied | {"_tensors", "_made_graph"}
+    _made_graph: Graph | None = None
     supports_masking = True
 
     def __init__(
         self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        object.__setattr__(self, "_stack", [])
-        object.__setattr__(self, "_graph", None)
+        self._stack: list[Layer] = []
+        self._tensors: list[KerasTensor] = []  # the input, then what each layer makes of it
         if layers is not None:
             if isinstance(layers, Layer) or not isinstance(layers, Iterable):
                 raise ValueError(
@@ -82,21 +97,30 @@ class Sequential(Model):
                 self.add(Input(batch_shape=shape, dtype=layer.compute_dtype), rebuild=False)
         self._stack.append(layer)
         self._tracker.track(layer)
+        self.built = False
         if rebuild:
-            self._rebuild()
-        else:
-            self.built = False
+            try:
+                self._rebuild()
+            except Exception:  # a layer that does not fit is not left in the stack
+                self._drop_last()
+                raise
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Take the last layer off the stack and return it."""
         if not self._stack:
             raise ValueError(f"Sequential '{self.name}': pop() on an empty stack.")
-        layer = self._stack.pop()
-        self._tracker.untrack(layer)
+        layer = self._drop_last()
         self.built = False
-        object.__setattr__(self, "_graph", None)
         if rebuild:
             self._rebuild()
+        return layer
+
+    def _drop_last(self) -> Layer:
+        layer = self._stack.pop()
+        if not any(known is layer for known in self._stack):
+            self._tracker.untrack(layer)
+        del self._tensors[len(self._stack) :]
+        self._made_graph = None
         return layer
 
     def _check_layer(self, layer: Any) -> Layer:
@@ -119,28 +143,17 @@ class Sequential(Model):
                 f"Sequential '{self.name}': an Input must come first; the stack already has "
                 f"{len(self._stack)} layer(s)."
             )
-        if any(known is layer for known in self._stack):
-            raise ValueError(
-                f"Sequential '{self.name}': layer '{layer.name}' is already in the stack. To use "
-                "its weights twice, call it twice in a Functional model:\n"
-                f"    x = {layer.name}(x); x = {layer.name}(x)"
-            )
-        if any(known.name == layer.name for known in self._stack):
-            raise ValueError(
-                f"Sequential '{self.name}': two layers are called {layer.name!r}. "
-                "Give one of them another name=."
-            )
-        if isinstance(layer, Merge):
-            spelling = (
-                f"    a, b = Input(...), Input(...)\n    out = {type(layer).__name__}()([a, b])\n"
-                "    model = Model(inputs=[a, b], outputs=out)"
-            )
-            raise ValueError(
-                _FUNCTIONAL_INSTEAD.format(
-                    name=self.name,
-                    problem=f"layer '{layer.name}' ({type(layer).__name__}) takes several inputs.",
-                    spelling=spelling,
+        for known in self._stack:
+            if known.name == layer.name and known is not layer:
+                raise ValueError(
+                    f"Sequential '{self.name}': two layers are called {layer.name!r}. "
+                    "Give one of them another name=."
                 )
+        if isinstance(layer, Merge):
+            problem = f"layer '{layer.name}' ({type(layer).__name__}) takes several inputs."
+            spelling = _SEVERAL_INPUTS.replace("Concatenate", type(layer).__name__)
+            raise ValueError(
+                _FUNCTIONAL_INSTEAD.format(name=self.name, problem=problem, spelling=spelling)
             )
         return layer
 
@@ -158,24 +171,38 @@ class Sequential(Model):
                 "Input(shape=...), call build((None, ...)), or call it on data."
             )
         if isinstance(self._stack[0], InputLayer):
-            x = self._stack[0].output
+            self._check_shape(self._stack[0].batch_shape, input_shape)
         else:
             if not isinstance(input_shape, (list, tuple)) or any(
                 isinstance(d, (list, tuple)) for d in input_shape
             ):
                 self._refuse_several("inputs", input_shape)
-            x = Input(batch_shape=input_shape, dtype=self._stack[0].compute_dtype)
-            self._stack.insert(0, x._keras_history.operation)
-        start = x
-        for layer in self._stack[1:]:
-            x = layer(x)
+            start = Input(batch_shape=input_shape, dtype=self._stack[0].compute_dtype)
+            self._stack.insert(0, start._keras_history.operation)
+        if not self._tensors:
+            self._tensors.append(self._stack[0].output)
+        self._made_graph = None
+        # Only the layers that were not called yet: adding n layers, one by one, takes n calls.
+        for layer in self._stack[len(self._tensors) :]:
+            x = layer(self._tensors[-1])
             if not isinstance(x, KerasTensor):
                 self._refuse_several(f"outputs (of layer '{layer.name}')", x)
-        object.__setattr__(self, "_graph", Graph([start], [x]))
-        self._build_shapes = start.shape
+            self._tensors.append(x)
+
+    def _check_shape(self, known: tuple, given: Any) -> None:
+        if given is None:
+            return
+        same = len(known) == len(given) and all(
+            None in (a, b) or a == b for a, b in zip(known, given, strict=True)
+        )
+        if not same:
+            raise ValueError(
+                f"Sequential '{self.name}' starts with an Input of shape {known}; it cannot be "
+                f"built with {tuple(given)}. Change the Input, or leave it out."
+            )
 
     def _refuse_several(self, what: str, got: Any) -> None:
-        spelling = "    x = Input(...)\n    a, b = layer(x)\n    model = Model(inputs=x, outputs=[a, b])"
+        spelling = _SEVERAL_INPUTS if what == "inputs" else _SEVERAL_OUTPUTS
         raise ValueError(
             _FUNCTIONAL_INSTEAD.format(
                 name=self.name, problem=f"several {what}: {got!r}.", spelling=spelling
@@ -195,17 +222,18 @@ class Sequential(Model):
         self.build((None, *shape[1:]))
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        del training, mask  # the frame and the mask table carry them
-        x = inputs
+        del training  # travels in the frame
+        x = fit_input(inputs, self._tensors[0], mask)
         for layer in self.layers:
             x = layer(x)
         return x
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         del training, mask
-        if self._graph is not None and inputs.shape == self.inputs[0].shape:
-            return KerasTensor(self.outputs[0].shape, self.outputs[0].dtype)
-        x = inputs
+        start, end = self._tensors[0], self._tensors[-1]
+        if inputs.shape == start.shape and inputs.dtype == start.dtype:
+            return KerasTensor(end.shape, end.dtype)
+        x = fit_input(inputs, start)
         for layer in self.layers:
             x = layer.compute_output_spec(x)
         return KerasTensor(x.shape, x.dtype)
@@ -225,29 +253,36 @@ class Sequential(Model):
     def layers(self) -> list[Layer]:
         return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
 
-    def _built_graph(self, what: str) -> Graph:
-        if self._graph is None:
+    @property
+    def _graph(self) -> Graph | None:
+        """The calls of the stack, or None before it is built."""
+        if self._made_graph is None and self.built:
+            self._made_graph = Graph(self._tensors[:1], self._tensors[-1:])
+        return self._made_graph
+
+    def _end(self, what: str, position: int) -> KerasTensor:
+        if not self.built:
             raise AttributeError(
                 f"Sequential '{self.name}' has no {what} yet: its input shape is unknown. Start it "
                 "with Input(shape=...), or call it on data first."
             )
-        return self._graph
+        return self._tensors[position]
 
     @property
     def inputs(self) -> list[KerasTensor]:
-        return self._built_graph("inputs").inputs
+        return [self._end("inputs", 0)]
 
     @property
     def outputs(self) -> list[KerasTensor]:
-        return self._built_graph("outputs").outputs
+        return [self._end("outputs", -1)]
 
     @property
     def input(self) -> Any:
-        return self._built_graph("input").inputs[0]
+        return self._end("input", 0)
 
     @property
     def output(self) -> Any:
-        return self._built_graph("output").outputs[0]
+        return self._end("output", -1)
 
     @property
     def input_shape(self) -> Any:
@@ -259,7 +294,7 @@ class Sequential(Model):
 
     @property
     def input_dtype(self) -> str:
-        return self.inputs[0].dtype if self._graph is not None else self.compute_dtype
+        return self.input.dtype if self.built else self.compute_dtype
 
     @property
     def input_names(self) -> list[str]:
@@ -269,7 +304,17 @@ class Sequential(Model):
     def output_names(self) -> list[str]:
         return [self.layers[-1].name] if self.layers else []
 
-    # Config --------------------------------------------------------------------------------
+    # Copies and config ---------------------------------------------------------------------
+
+    def __deepcopy__(self, memo: dict) -> Sequential:
+        twin = super().__deepcopy__(memo)
+        twin._tensors = []
+        if self._tensors:
+            twin._tensors = [twin._stack[0].output]
+        for layer, tensor in zip(twin._stack[1:], self._tensors[1:], strict=False):
+            result = KerasTensor(tensor.shape, tensor.dtype)
+            twin._tensors.append(connect(layer, (twin._tensors[-1],), {}, result))
+        return twin
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {
@@ -278,16 +323,22 @@ class Sequential(Model):
             "dtype": serialize_keras_object(self.dtype_policy),
             "layers": [serialize_keras_object(layer) for layer in self._stack],
         }
-        if self._build_shapes is not None:
-            config["build_input_shape"] = tuple(self._build_shapes)
+        if self.built:
+            config["build_input_shape"] = self.input.shape
         return config
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        return {"input_shape": self.input.shape} if self.built else None
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:
         model = cls(name=config.get("name"))
+        made: dict[Any, Layer] = {}  # one layer may stand in the stack twice
         for entry in config["layers"]:
-            layer = deserialize_keras_object(entry, custom_objects=custom_objects)
-            model.add(layer, rebuild=False)
+            name = entry["config"].get("name")
+            if name not in made:
+                made[name] = deserialize_keras_object(entry, custom_objects=custom_objects)
+            model.add(made[name], rebuild=False)
         model._rebuild()
         shape = config.get("build_input_shape")
         if not model.built and shape and model._stack:

@@ -156,7 +156,9 @@ class WeightsFile:
         try:
             self._file = h5py.File(io.BytesIO(data), "r")
             self._examine()
-        except (OSError, RuntimeError, KeyError) as error:
+        except (CorruptFileError, UnsafeFileError):
+            raise
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
             raise CorruptFileError(
                 f"{where} cannot be read as HDF5; it is damaged or incomplete. ({error})"
             ) from error

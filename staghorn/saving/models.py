@@ -13,6 +13,7 @@ from staghorn.engine.serialization import (
     serialize_keras_object,
 )
 from staghorn.saving.archive import (
+    CONFIG,
     Archive,
     members_of,
     read_archive,
@@ -21,6 +22,7 @@ from staghorn.saving.archive import (
 )
 from staghorn.saving.assets import collect_assets, hand_out_assets
 from staghorn.saving.atomic import replacing_file, replacing_folder
+from staghorn.saving.config_check import check_config
 from staghorn.saving.dialect import oldest_dialect
 from staghorn.saving.errors import CorruptFileError, UnsafeFileError
 from staghorn.saving.weights import check_overwrite, restore, weights_bytes
@@ -60,8 +62,8 @@ def save_model(
         10
 
     Notes: the file is the old one or the complete new one at every moment. The same model gives
-    the same bytes, except for the date. Keras 3 opens it, from 3.9 on where the model needs
-    nothing newer.
+    the same bytes, except for the date. Keras 3 opens it; what only newer versions know is written
+    only where the model needs it.
     """
     path = os.fspath(filepath)
     if zipped and path.endswith((".h5", ".hdf5")):
@@ -134,6 +136,8 @@ def model_from_archive(
     """Make the model that an archive describes."""
     config = archive.config()
     compile_config = config.pop("compile_config", None)
+    if compile_config is not None:
+        check_config(compile_config, f"{archive.where}, member '{CONFIG}'", ("compile_config",))
     weights = archive.weights()
     with custom_object_scope(custom_objects or {}):
         model = _from_config(config, archive.where)
@@ -147,23 +151,22 @@ def model_from_archive(
 def _from_config(config: dict[str, Any], where: str) -> Any:
     from staghorn.layers.layer import Layer
 
+    where = f"{where}, member '{CONFIG}'"
+    check_config(config, where)
     try:
         model = deserialize_keras_object(config)
-    except (CorruptFileError, UnsafeFileError):
-        raise
     except RecursionError as error:
         raise UnsafeFileError(f"{where}: the model is nested too deeply.") from error
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{where}, member 'config.json': {error}") from error
+    except TypeError as error:
+        raise TypeError(f"{where}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
     except (KeyError, IndexError, AttributeError) as error:
         raise CorruptFileError(
-            f"{where}, member 'config.json': it does not describe a model "
-            f"({type(error).__name__}: {error})."
+            f"{where}: no model can be made from it ({type(error).__name__}: {error})."
         ) from error
     if not isinstance(model, Layer):
-        raise UnsafeFileError(
-            f"{where}, member 'config.json': it describes a {type(model).__name__}, not a model."
-        )
+        raise UnsafeFileError(f"{where}: it describes a {type(model).__name__}, not a model.")
     return model
 
 

@@ -26,6 +26,13 @@ _NOT_BUILT = """\
 '{name}' ({cls}) has no weights yet, since it was not built. Call it on data first, or
 build it from a shape:    model.build(input_shape)"""
 
+_SAME_OPTIMIZER = (
+    "It must be the same optimizer with the same options, for the same trainable weights."
+)
+_BUILD_OPTIMIZER = (
+    "It was not built: call its build(variables) where the model makes its weights, in build()."
+)
+
 _MISMATCH = """\
 The weights in {where} do not fit '{name}' ({cls}):
 {problems}
@@ -290,8 +297,8 @@ def _optimizer_problems(optimizer: Optimizer, entry: Entry, state: OptimizerStat
     if len(own) != len(found):
         yield (
             f"it has {len(own)} variables ({', '.join(f'{v.name} {v.shape}' for v in own[:6])}"
-            f"{', ...' if len(own) > 6 else ''}); the file has {len(found)} for it. It must be "
-            "the same optimizer with the same options, for the same trainable weights."
+            f"{', ...' if len(own) > 6 else ''}); the file has {len(found)} for it. "
+            f"{_SAME_OPTIMIZER if optimizer.built else _BUILD_OPTIMIZER}"
         )
         return
     for position, variable in enumerate(own):

@@ -43,6 +43,13 @@ class OutputMap:
             if self.count > 1:
                 self.names = [f"output_{i + 1}" for i in range(self.count)]
 
+        paths = paths_of(self.struct)
+        self.keys = [path[0] if path else None for path in paths]
+        self.loss_names = [
+            _loss_name(path, name if self.named else None)
+            for path, name in zip(paths, self.names, strict=True)
+        ]
+
     def flat(self, nest: Any) -> list[Any]:
         return tree.flatten(nest)
 
@@ -77,7 +84,8 @@ class OutputMap:
     def _by_position(self, value: list, argument: str, per_output_lists: bool) -> list[Any]:
         if self.count == 1:
             if per_output_lists:
-                return [value[0] if len(value) == 1 and isinstance(value[0], (list, tuple)) else value]
+                nested = len(value) == 1 and isinstance(value[0], (list, tuple))
+                return [value[0] if nested else value]
             return [value[0] if len(value) == 1 else value]
         if len(value) == self.count:
             return value
@@ -146,6 +154,24 @@ class OutputMap:
                 f"{self.count} outputs ({', '.join(self.names)})."
             )
         return flat
+
+
+def paths_of(struct: Any) -> list[tuple]:
+    """Return the keys and positions that lead to each leaf, in the order of `tree.flatten`."""
+    if isinstance(struct, dict):
+        items: Any = sorted(struct.items())
+    elif isinstance(struct, (list, tuple)):
+        items = enumerate(struct)
+    else:
+        return [()]
+    return [(key, *rest) for key, sub in items for rest in paths_of(sub)]
+
+
+def _loss_name(path: tuple, name: str | None) -> str | None:
+    """Return an output's name in the logs: keys of dicts lead to it, a position is its name."""
+    if not path or isinstance(path[-1], int):
+        path = (*path[:-1], name)
+    return None if path[-1] is None else "/".join(map(str, path))
 
 
 def _like(value: Any, struct: Any) -> list[Any]:
@@ -238,6 +264,10 @@ class CompiledLoss:
                 if one is not None:
                     its_weight = weight[place] if isinstance(weight, (list, tuple)) else weight
                     entries.append((i, make_loss(one, y_true[i], y_pred[i]), its_weight))
+        if isinstance(outputs.struct, dict) and isinstance(self.loss, dict):
+            # As in Keras, the losses of a dict are listed in the dict's own order.
+            rank = list(self.loss).index
+            entries.sort(key=lambda entry: rank(outputs.keys[entry[0]]))
         track = len(entries) > 1
         names = self._names(outputs, entries)
         self.terms = [
@@ -247,10 +277,13 @@ class CompiledLoss:
 
     def _names(self, outputs: OutputMap, entries: list) -> list[str]:
         positions = [i for i, *_ in entries]
-        return [
-            loss.name if positions.count(i) > 1 or not outputs.named else outputs.names[i]
-            for i, loss, _ in entries
-        ]
+        names = []
+        for i, loss, _ in entries:
+            name = outputs.loss_names[i] or loss.name
+            if positions.count(i) > 1:  # several losses on one output
+                name = loss.name if outputs.count == 1 else f"{name}_{loss.name}"
+            names.append(name)
+        return names
 
     def __call__(self, outputs: OutputMap, y: Any, y_pred: Any, sample_weight: Any) -> Any:
         flat_pred = outputs.flat(y_pred)

@@ -70,7 +70,7 @@ def to_array(value: Any, what: str) -> np.ndarray | jax.Array:
     elif array.dtype.kind in "iu" and array.dtype.itemsize == 8 and config.floatx() != "float64":
         array = _narrowed(array, what)
     if array.ndim == 0:
-        raise ValueError(f"{what} must be an array with a row per sample, got the number {value!r}.")
+        raise ValueError(f"{what} must be an array with a row per sample, got {value!r}.")
     return array
 
 
@@ -198,13 +198,15 @@ class Block:
         data: nest of device arrays.
         order: (steps or more, batch) rows of each step; its shape is part of the program's.
         steps: how many rows of `order` are meant.
-        tail: (rest,) rows of a last, smaller batch, or None.
+        tail: (rest,) rows of a last, smaller batch, or None. Its shape too is the program's.
+        ends: whether the tail is meant.
     """
 
     data: Any
     order: np.ndarray
     steps: int
     tail: np.ndarray | None = None
+    ends: bool = False
 
 
 @dataclass
@@ -217,6 +219,7 @@ class ArrayFeed:
         shuffle: False, True, or "batch" to shuffle whole batches.
         seed: epochs are permuted by (seed, epoch), so any epoch's order can be had again.
         steps: steps in an epoch; the rest of the rows comes in the next epoch. Default: all.
+            An epoch is one pass at most.
     """
 
     data: Any
@@ -259,16 +262,17 @@ class ArrayFeed:
             return np.concatenate([rng.permutation(batches).ravel(), rows[whole:]])
         return rng.permutation(rows)
 
-    def _epoch_rows(self, epoch: int) -> np.ndarray:
-        """Return the rows of a training epoch: all, or the next `steps` batches of a longer pass."""
+    def epoch_rows(self, epoch: int) -> np.ndarray:
+        """Return the rows of an epoch: all, or the next `steps` batches of a longer pass.
+
+        As in Keras, the epoch in which a pass ends has only the batches that are left.
+        """
         every = -(-self.rows // self.batch_size)
         if self.steps is None or self.steps >= every:
             return self.order(epoch)
-        passes, start = divmod(epoch * self.steps, every)
-        rows = self.order(passes)[start * self.batch_size :]
-        if start + self.steps > every:
-            rows = np.concatenate([rows, self.order(passes + 1)])
-        return rows[: self.steps * self.batch_size]
+        passes, part = divmod(epoch, -(-every // self.steps))
+        size = self.steps * self.batch_size
+        return self.order(passes)[part * size : (part + 1) * size]
 
     def blocks(self, epoch: int, capacity: int) -> Iterator[Block]:
         """Yield an epoch's steps in groups that fit one compiled call.
@@ -277,22 +281,23 @@ class ArrayFeed:
             epoch: which epoch; it decides the order.
             capacity: steps in a group when the data stays on the host.
         """
-        rows = self._epoch_rows(epoch)
-        steps = len(rows) // self.batch_size
-        whole = steps * self.batch_size
-        order = rows[:whole].reshape(steps, self.batch_size)
-        tail = rows[whole:] if whole < len(rows) else None
+        rows = self.epoch_rows(epoch)
+        size = self.batch_size
+        steps, rest = divmod(len(rows), size)
+        tail = rows[steps * size :] if rest else None
+        order = rows[: steps * size].reshape(steps, size)
         if self.resident:
-            yield Block(self._on_device(), order, steps, tail)
+            # A program needs a row to look at, also where the tail is all there is.
+            shown = order if steps else np.zeros((1, size), np.int32)
+            yield Block(self._on_device(), shown, steps, tail, ends=rest > 0)
             return
-        fixed = np.arange(capacity * self.batch_size, dtype=np.int32)
-        fixed = fixed.reshape(capacity, self.batch_size)
+        places = np.arange(capacity * size, dtype=np.int32)
+        fixed, end = places.reshape(capacity, size), places[:rest] if rest else None
         for start in range(0, steps, capacity):
             part = order[start : start + capacity]
-            gathered = self._gather(part.ravel(), capacity * self.batch_size)
-            yield Block(gathered, fixed, len(part))
+            yield Block(self._gather(part.ravel(), capacity * size), fixed, len(part), end)
         if tail is not None:
-            yield Block(self._gather(tail, len(tail)), fixed, 0, np.arange(len(tail), dtype=np.int32))
+            yield Block(self._gather(tail, capacity * size), fixed, 0, end, ends=True)
 
     def _on_device(self) -> Any:
         if self._device is None:

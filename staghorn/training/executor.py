@@ -20,7 +20,7 @@ from staghorn.training.data import Block
 from staghorn.training.step import Program, unpack_logs
 
 GROUP_SECONDS = 1.0
-_FALSE, _TRUE = np.zeros((), bool), np.ones((), bool)
+_FLAGS = {(a, b): np.array([a, b]) for a in (False, True) for b in (False, True)}
 
 
 @contextmanager
@@ -89,13 +89,19 @@ class Executor:
         self.program = program
         self.pace = pace
 
-    def dispatch(self, block: Block, start: int, stop: int, fresh: bool) -> Any:
+    def dispatch(self, block: Block, start: int, stop: int, tail: bool, fresh: bool) -> Any:
         """Start steps `start` to `stop` and point the Variables at their results to come."""
-        flag = _TRUE if fresh else _FALSE
         with interrupts_deferred():
             state, fixed = self.program.state()
             state, packed = self.program.run(
-                state, fixed, block.data, block.order, np.int32(start), np.int32(stop), flag
+                state,
+                fixed,
+                block.data,
+                block.order,
+                block.tail,
+                np.int32(start),
+                np.int32(stop),
+                _FLAGS[fresh, tail],
             )
             self.program.write_back(state)
         return packed
@@ -104,9 +110,7 @@ class Executor:
         """Start one step on some rows."""
         with interrupts_deferred():
             state, fixed = self.program.state()
-            state, packed = self.program.run_rows(
-                state, fixed, data, rows, _TRUE if fresh else _FALSE
-            )
+            state, packed = self.program.run_rows(state, fixed, data, rows, np.bool_(fresh))
             self.program.write_back(state)
         return packed
 
@@ -132,15 +136,11 @@ class Executor:
         waiting: tuple[Any, int, int] | None = None
         fresh = True
         self.pace.started()
-        for block, start, stop in self._groups(blocks):
-            steps = 1 if start is None else stop - start
+        for block, start, stop, tail in self._groups(blocks):
+            steps = stop - start + tail
             if before is not None:
                 before(done)
-            packed = (
-                self.dispatch_rows(block.data, block.tail, fresh)
-                if start is None
-                else self.dispatch(block, start, stop, fresh)
-            )
+            packed = self.dispatch(block, start, stop, tail, fresh)
             fresh = False
             done += steps
             if after is not None:
@@ -171,13 +171,14 @@ class Executor:
         self.pace.finished(steps)
         return bool(on_group is not None and on_group(done - 1, logs))
 
-    def _groups(self, blocks: Iterator[Block]) -> Iterator[tuple[Any, Any, Any]]:
-        """Yield (block, start, stop) for each call; (block, None, None) is a block's tail."""
+    def _groups(self, blocks: Iterator[Block]) -> Iterator[tuple[Block, int, int, bool]]:
+        """Yield (block, start, stop, with its tail) for each call."""
         for block in blocks:
-            start, steps = 0, block.steps
-            while start < steps:
-                stop = start + self.pace.next(steps - start)
-                yield block, start, stop
-                start = stop
-            if block.tail is not None:
-                yield block, None, None
+            start = 0
+            left = block.steps + block.ends
+            while left:
+                count = self.pace.next(left)
+                stop = min(start + count, block.steps)
+                tail = start + count > block.steps
+                yield block, start, stop, tail
+                start, left = stop, left - count

@@ -150,11 +150,28 @@ class Program:
         return pack_logs(logs)
 
     def _run(
-        self, state: State, fixed: State, data: Any, order: Any, start: Any, stop: Any, fresh: Any
+        self,
+        state: State,
+        fixed: State,
+        data: Any,
+        order: Any,
+        tail: Any,
+        start: Any,
+        stop: Any,
+        flags: Any,
     ) -> tuple[State, Any]:
-        """Run steps `start` to `stop`: dynamic bounds, so one program serves every length."""
+        """Run steps `start` to `stop`, then the smaller last batch if it is due.
+
+        The bounds are dynamic, so one program serves every length. The tail is in the same program
+        because a call costs more than a small step.
+
+        Args:
+            order: (steps, batch) rows of each step.
+            tail: (rest,) rows of the last batch, or None.
+            flags: two bools: reset the metrics first; run the tail.
+        """
         self.traces += 1
-        state = self._begin(state, fixed, fresh)
+        state = self._begin(state, fixed, flags[0])
 
         def body(i: Any, carry: tuple[State, Any]) -> tuple[State, Any]:
             return self._one_step(carry[0], fixed, take_rows(data, order[i]))
@@ -162,13 +179,21 @@ class Program:
         logs = None
         if self.results is None:
             logs = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), self.log_struct)
-        state, logs = jax.lax.fori_loop(start, stop, body, (state, logs))
+        carry = jax.lax.fori_loop(start, stop, body, (state, logs))
+        if tail is not None:
+            carry = jax.lax.cond(
+                flags[1],
+                lambda c: self._one_step(c[0], fixed, take_rows(data, tail)),
+                lambda c: c,
+                carry,
+            )
+        state, logs = carry
         return state, self._finish(state, fixed, logs)
 
     def _run_rows(
         self, state: State, fixed: State, data: Any, rows: Any, fresh: Any
     ) -> tuple[State, Any]:
-        """Run one step on given rows: the last, smaller batch, or a single batch."""
+        """Run one step on given rows: a single batch."""
         self.traces += 1
         state = self._begin(state, fixed, fresh)
         state, logs = self._one_step(state, fixed, take_rows(data, rows))

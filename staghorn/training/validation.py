@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from staghorn.engine import tree
+from staghorn.layers.input_spec import InputSpec
 from staghorn.layers.input_spec import check_inputs as check_input_spec
 from staghorn.losses.loss import Loss
 from staghorn.training.compile import OutputMap
@@ -38,12 +39,11 @@ class _Named:
     """A model seen by its inputs' names and shapes, for the wording of errors."""
 
     def __init__(self, name: str, model: Any) -> None:
-        from staghorn.layers.input_spec import InputSpec
-
         self.name = name
         self.input_spec = [
             InputSpec(
-                shape=t.shape,
+                # Any batch size: Keras's files may hold that of the first data.
+                shape=(None, *t.shape[1:]),
                 allow_last_axis_squeeze=True,
                 name=t._keras_history.operation.name,
                 optional=getattr(t._keras_history.operation, "optional", False),
@@ -52,10 +52,17 @@ class _Named:
         ]
 
 
-def check_targets(model: Any, y: Any, what: str) -> None:
-    """Check that every output with a loss has a target, and that labels are in range."""
+def check_targets(model: Any, y: Any, outputs: Any, what: str) -> None:
+    """Check that every output with a loss has a target, and that labels are in range.
+
+    Args:
+        model: the model.
+        y: nest of arrays, or None.
+        outputs: nest of what the model returns, with shapes; None if that is not known.
+        what: the argument's name, for errors.
+    """
     compiled = model._compiled_loss
-    if compiled is None or getattr(model, "_graph", None) is None:
+    if compiled is None:
         return
     if y is None:
         if all(entry is None for entry in tree.flatten(compiled.loss)):
@@ -64,17 +71,19 @@ def check_targets(model: Any, y: Any, what: str) -> None:
             f"Model '{model.name}' was compiled with a loss, but no targets were given. "
             "Pass them as y: model.fit(x, y)."
         )
-    outputs = OutputMap(model._outputs_struct if hasattr(model, "_outputs_struct") else
-                        model.outputs[0], model.output_names)
-    chosen = outputs.spread(compiled.loss, "loss")
-    targets = outputs.targets(y, [entry is not None for entry in chosen])
-    for name, loss, target, tensor in zip(
-        outputs.names, chosen, targets, model.outputs, strict=True
+    if outputs is None:
+        return
+    places = OutputMap(outputs, getattr(model, "output_names", None))
+    chosen = places.spread(compiled.loss, "loss")
+    targets = places.targets(y, [entry is not None for entry in chosen])
+    for name, loss, target, output in zip(
+        places.names, chosen, targets, tree.flatten(outputs), strict=True
     ):
-        if loss is not None and target is not None and not isinstance(loss, (list, tuple)):
-            which = f"{what}: output '{name}'" if what else f"output '{name}'"
-            if _is_sparse(loss):
-                _check_labels(which, np.asarray(target).ravel()[:SAMPLE], tensor.shape[-1])
+        if target is None or loss is None:
+            continue
+        which = f"{what}: output '{name}'" if what else f"output '{name}'"
+        if any(map(_is_sparse, loss if isinstance(loss, (list, tuple)) else [loss])):
+            _check_labels(which, np.asarray(target).ravel()[:SAMPLE], output.shape[-1])
 
 
 def _is_sparse(loss: Any) -> bool:
@@ -88,7 +97,7 @@ def _check_labels(which: str, labels: np.ndarray, width: int | None) -> None:
     if width is None or not labels.size:
         return
     low, high = labels.min(), labels.max()
-    if 0 <= low and high < width:
+    if low >= 0 and high < width:
         return
     one_based = low >= 1 and high == width
     fix = (

@@ -20,15 +20,19 @@ NEWER = ("quantization_config", "renorm", "renorm_clipping", "renorm_momentum")
 NEWER_IN_INITIALIZERS = ("input_axes", "output_axes")
 
 every_case = pytest.mark.parametrize("case", ALL, ids=str)
+DIFFERENTIABLE = [c for c in ALL if c.dtype == "float32" or c.layer in ("Dense", "Embedding")]
+ONE_OF_EACH = list({c.layer: c for c in reversed(ALL) if c.mixed}.values())
 
 
 def both(case: Case, **more):
     """Our layer and keras's, built on the same input, with the same random weights."""
     kwargs = {**case.kwargs, **more}
-    pair = getattr(staghorn.layers, case.layer)(**kwargs), getattr(keras.layers, case.layer)(**kwargs)
-    shapes = [x.shape for x in case.arrays()]
+    pair = (
+        getattr(staghorn.layers, case.layer)(**kwargs),
+        getattr(keras.layers, case.layer)(**kwargs),
+    )
     for layer in pair:
-        layer.build(shapes if case.many else shapes[0])
+        layer(case.inputs())
     ours, theirs = pair
     assert [v.name for v in ours.weights] == [v.name for v in theirs.weights]
     rng = np.random.default_rng(1)
@@ -40,6 +44,11 @@ def both(case: Case, **more):
 
 def run(layer, weights, rest, inputs, call):
     return layer.stateless_call(weights, rest, inputs, **call)
+
+
+def values(layer):
+    """The weights as arrays; keras's get_weights() warns with this NumPy."""
+    return [jnp.asarray(v.value) for v in layer.weights]
 
 
 def state(layer):
@@ -72,7 +81,7 @@ def test_forward_and_state(case):
     assert_same(r1, state(ours)[1], what="state of the layer itself")
 
 
-@every_case
+@pytest.mark.parametrize("case", DIFFERENTIABLE, ids=str)
 def test_gradient(case):
     ours, theirs = both(case)
     by_input = case.dtype.startswith("float")
@@ -80,9 +89,6 @@ def test_gradient(case):
     for layer in (ours, theirs):
         weights, rest = state(layer)
         places = (0, 1) if by_input else 0
-        out = run(layer, weights, rest, case.inputs(), case.call)[0]
-        if not jnp.issubdtype(out.dtype, jnp.floating):
-            pytest.skip("whole numbers have no gradient")
         inputs = jax.tree.map(jnp.asarray, case.inputs())
         grads.append(jax.grad(loss_of(layer, case.call), argnums=places)(weights, inputs, rest))
     assert_same(*grads, rtol=2e-4, atol=2e-5, what="gradient")
@@ -105,9 +111,8 @@ def older(config):
 def test_config(case):
     ours, theirs = both(case, name="given")
     assert older(ours.get_config()) == older(theirs.get_config())
-    for layer, library in ((ours, staghorn), (theirs, keras)):
-        fresh = getattr(library.layers, case.layer)(**case.kwargs, name="given")
-        assert not layer.weights or not fresh.built
+    fresh = [getattr(m.layers, case.layer)(**case.kwargs, name="given") for m in (staghorn, keras)]
+    assert older(fresh[0].get_config()) == older(fresh[1].get_config())
     written = older(serialize_keras_object(ours))
     expected = older(keras.saving.serialize_keras_object(theirs))
     assert written == expected
@@ -138,28 +143,33 @@ def test_shapes(case):
     assert compiled.dtype == eager.dtype
 
     wanted = case.symbolic_shapes()
-    tensors = [staghorn.Input(batch_shape=s, dtype=case.dtype) for s in (wanted if case.many else [wanted])]
+    tensors = [
+        staghorn.Input(batch_shape=s, dtype=case.dtype) for s in (wanted if case.many else [wanted])
+    ]
     fresh = getattr(staghorn.layers, case.layer)(**case.kwargs)
     symbolic = fresh(tensors if case.many else tensors[0], **case.call)
-    assert symbolic.shape == tuple(theirs.compute_output_shape(list(wanted) if case.many else wanted))
+    assert symbolic.shape == tuple(
+        theirs.compute_output_shape(list(wanted) if case.many else wanted)
+    )
     assert len(symbolic.shape) == eager.ndim
     assert all(d in (None, e) for d, e in zip(symbolic.shape, eager.shape, strict=True))
     if case.dtype != "int64":  # held as int32 in JAX's default mode
         assert symbolic.dtype == eager.dtype
 
 
-@every_case
+@pytest.mark.parametrize("case", ONE_OF_EACH, ids=str)
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
 def test_mixed_precision(case, policy):
-    if not case.mixed:
-        pytest.skip("the case says so")
     ours, theirs = both(case, dtype=policy)
     out1, out2 = ours(case.inputs(), **case.call), theirs(case.inputs(), **case.call)
-    tolerance = TOLERANCE[str(out2.dtype)] if str(out2.dtype) in TOLERANCE else 0
+    tolerance = TOLERANCE[str(out2.dtype)]
     assert_same(out1, out2, rtol=tolerance, atol=tolerance)
     assert [v.dtype for v in ours.weights] == [v.dtype for v in theirs.weights]
-    assert_same(ours.get_weights(), theirs.get_weights(), rtol=2e-2, atol=2e-2, what="weight")
-    tensors = [staghorn.Input(s[1:], dtype=case.dtype) for s in (case.shapes if case.many else [case.shapes])]
+    assert_same(values(ours), values(theirs), rtol=2e-2, atol=2e-2, what="weight")
+    tensors = [
+        staghorn.Input(s[1:], dtype=case.dtype)
+        for s in (case.shapes if case.many else [case.shapes])
+    ]
     symbolic = getattr(staghorn.layers, case.layer)(**case.kwargs, dtype=policy)(
         tensors if case.many else tensors[0]
     )
@@ -194,7 +204,7 @@ def test_mask(case, which):
             masking(x) if which == "all" or i == 0 else jnp.asarray(x) for i, x in enumerate(arrays)
         ]
         out = layer(inputs if case.many else inputs[0], **case.call)
-        return out, mask_of(out), layer.get_weights()
+        return out, mask_of(out), values(layer)
 
     out1, mask1, weights1 = masked(staghorn, ours, get_mask)
     out2, mask2, weights2 = masked(keras, theirs, get_keras_mask)

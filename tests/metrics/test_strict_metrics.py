@@ -40,6 +40,8 @@ def test_metric_compiles_and_equals_eager(name, weighted, dtype):
     if y_pred.dtype == "float32":
         y_pred = jax.numpy.asarray(y_pred, dtype)
     weights = np.arange(N) if weighted else None
+    if weighted and name == "BinaryIoU":
+        weights = np.arange(N * K).reshape(N, K)
     metric = getattr(metrics, name)(**ARGUMENTS.get(name, {}))
     batch = (y_pred,) if name in ("Mean", "Sum") else (y_true, y_pred)
     eager = metric(*batch, sample_weight=weights)

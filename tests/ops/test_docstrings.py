@@ -10,7 +10,7 @@ from staghorn import activations, ops
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 PUBLIC = {
-    f"{module.__name__}.{name}": value
+    value: f"{value.__module__}.{value.__name__}"
     for module in (ops, ops.core, ops.nn, activations)
     for name, value in vars(module).items()
     if callable(value)
@@ -19,9 +19,9 @@ PUBLIC = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(PUBLIC))
-def test_example_runs(name):
-    text = PUBLIC[name].__doc__
+@pytest.mark.parametrize(("function", "name"), PUBLIC.items(), ids=PUBLIC.values())
+def test_example_runs(function, name):
+    text = function.__doc__
     globs = {"staghorn": staghorn, "np": np}
     test = doctest.DocTestParser().get_doctest(text, globs, name, None, 0)
     said = []

@@ -10,6 +10,15 @@ from tests.ops.tables import TABLE, Row, words
 from tests.oracle import assert_same, compare, keras
 
 
+def table(rows):
+    """The first row of each op runs always; the others are slow only because they are many."""
+    seen = set()
+    for row in rows:
+        marks = [pytest.mark.slow] if row.name in seen else []
+        seen.add(row.name)
+        yield pytest.param(row, marks=marks, id=str(row))
+
+
 def arrays_of(row):
     """Split arguments into float or int arrays, which are compared and traced, and the rest."""
     return [i for i, x in enumerate(row.args) if isinstance(x, np.ndarray)]
@@ -27,7 +36,7 @@ def with_arrays(fn, row):
     return call, [row.args[i] for i in places]
 
 
-@pytest.mark.parametrize("row", TABLE, ids=str)
+@pytest.mark.parametrize("row", list(table(TABLE)))
 def test_equals_keras(row: Row):
     ours, arrays = with_arrays(getattr(ops, row.name), row)
     theirs, _ = with_arrays(getattr(keras.ops, row.name), row)
@@ -47,7 +56,7 @@ TRACED = [
 ]
 
 
-@pytest.mark.parametrize("row", TRACED, ids=str)
+@pytest.mark.parametrize("row", list(table(TRACED)))
 def test_symbolic_and_compiled_equal_eager(row: Row):
     call, arrays = with_arrays(getattr(ops, row.name), row)
     eager = jax.tree.leaves(call(*arrays))
@@ -72,9 +81,9 @@ def test_every_op_of_keras_is_there_or_listed():
 def test_every_op_is_in_the_table():
     elsewhere = set(
         words(
-            """argpartition bitwise_right_shift associative_scan cond convert_to_numpy custom_gradient dtype fori_loop
-            is_tensor map
-        ndim scan shape switch vectorize vectorized_map while_loop einsum jvp empty"""
+            """argpartition bitwise_right_shift associative_scan cond convert_to_numpy
+            custom_gradient dtype fori_loop is_tensor map ndim scan shape switch vectorize
+            vectorized_map while_loop einsum jvp empty"""
         )
     )
     tested = {row.name for row in TABLE}

@@ -1,0 +1,390 @@
+"""What a model is compiled with, the steps one can override, and their compiled programs."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from staghorn import config, optimizers
+from staghorn.callbacks.history import History
+from staghorn.engine import tree
+from staghorn.engine.scope import abstractly, value_and_grad
+from staghorn.metrics.metric import Metric
+from staghorn.metrics.reduction import Mean
+from staghorn.optimizers.loss_scale import LossScaleOptimizer
+from staghorn.training.compile import CompiledLoss, CompiledMetrics, OutputMap
+from staghorn.training.data import unpack_x_y_sample_weight
+from staghorn.training.executor import Executor, Pace
+from staghorn.training.step import Program
+
+_NOT_COMPILED = """\
+Model '{name}' was not compiled. Before {what}(), write
+    model.compile(optimizer="adam", loss="mse", metrics=["mae"])"""
+
+
+class TrainerBase:
+    """The training half of a Model, without the loops over data."""
+
+    _untracked = frozenset(
+        ("optimizer", "loss", "history", "_loss_tracker", "_compile_arguments", "_executor")
+    )
+
+    def __init__(self) -> None:
+        self.compiled = False
+        self.optimizer: Any = None
+        self.loss: Any = None
+        self.stop_training = False
+        self.stop_evaluating = False
+        self.run_eagerly = False
+        self.steps_per_execution: int | None = None
+        self.jit_compile: Any = "auto"
+        self.history: History | None = None
+        self._compiled_loss: CompiledLoss | None = None
+        self._compiled_metrics: CompiledMetrics | None = None
+        self._loss_tracker: Mean | None = None
+        self._compile_arguments: dict[str, Any] | None = None
+        self._executor: dict[Any, Any] | None = None
+        self._in_epoch = False
+
+    # Compile -------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int | None = None,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how the model is trained.
+
+        Args:
+            optimizer: name, object or config. Default: "rmsprop".
+            loss: for each output: name, function, object, None; several as a list or a dict by
+                output name. Default: None.
+            loss_weights: factor of each loss, in the same form. Default: None.
+            metrics: list of names, functions or objects; for several outputs a list of lists or a
+                dict by output name. Default: None.
+            weighted_metrics: the same, but they take sample and class weights into account.
+            run_eagerly: run every step as plain Python, for debugging. Default: False.
+            steps_per_execution: steps in one compiled call. Default: chosen by the library.
+            jit_compile: accepted for Keras's sake; everything is compiled.
+            auto_scale_loss: scale the loss of a mixed_float16 model. Default: True.
+
+        Example:
+            >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(1)])
+            >>> model.compile("sgd", loss="mse", metrics=["mae"])
+            >>> history = model.fit(np.ones((8, 4)), np.ones((8, 1)), verbose=0)
+            >>> sorted(history.history)
+            ['loss', 'mae']
+        """
+        self.optimizer = given = optimizers.get(optimizer)
+        half = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+        scaled = given is None or isinstance(given, LossScaleOptimizer)
+        if auto_scale_loss and half and not scaled:
+            self.optimizer = LossScaleOptimizer(given, name="loss_scale_optimizer")
+        self.loss = loss
+        self._compiled_loss = None if loss is None else CompiledLoss(loss, loss_weights)
+        has_metrics = metrics is not None or weighted_metrics is not None
+        self._compiled_metrics = (
+            CompiledMetrics(metrics, weighted_metrics) if has_metrics else None
+        )
+        if steps_per_execution is not None and steps_per_execution != "auto":
+            if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+                raise ValueError(
+                    "compile: steps_per_execution must be a positive int, "
+                    f"got {steps_per_execution!r}."
+                )
+            self.steps_per_execution = steps_per_execution
+        else:
+            self.steps_per_execution = None
+        self.run_eagerly = bool(run_eagerly)
+        self.jit_compile = jit_compile
+        self.stop_training = False
+        self._loss_tracker = Mean(name="loss")
+        self.compiled = True
+        self._executor = None
+        self._compile_arguments = {
+            "optimizer": given,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": 1 if steps_per_execution is None else steps_per_execution,
+            "jit_compile": True if jit_compile == "auto" else jit_compile,
+        }
+
+    def _assert_compiled(self, what: str) -> None:
+        if not self.compiled and not self._overrides("train_step"):
+            raise ValueError(_NOT_COMPILED.format(name=self.name, what=what))  # type: ignore[attr-defined]
+
+    def _overrides(self, method: str) -> bool:
+        return getattr(type(self), method) is not getattr(TrainerBase, method)
+
+    # Metrics -------------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The loss's own, those of `compile`, one per loss, those of attributes and layers."""
+        found: list[Metric] = []
+        if self.compiled and self._loss_tracker is not None:
+            found.append(self._loss_tracker)
+            if self._compiled_metrics is not None:
+                found += self._compiled_metrics.metrics
+            if self._compiled_loss is not None:
+                found += self._compiled_loss.metrics
+        for layer in self._flatten_layers():  # type: ignore[attr-defined]
+            if layer is self or not isinstance(layer, TrainerBase):
+                found += layer._metrics
+        return found
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what `evaluate` returns, in its order."""
+        return self._ordered_names(self.get_metrics_result())
+
+    def _ordered_names(self, logs: dict[str, Any]) -> list[str]:
+        known = [m.name for m in self.metrics]
+        first = [name for name in dict.fromkeys(known) if name in logs]
+        return first + sorted(name for name in logs if name not in known)
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the present value of every metric by name."""
+        results: dict[str, Any] = {}
+        listed = self.metrics
+        compiled = self._compiled_metrics if self.compiled else None
+        inside = {id(m) for m in compiled.metrics} if compiled is not None else set()
+        for metric in listed:
+            if id(metric) in inside:
+                continue
+            value = metric.result()
+            if isinstance(value, dict):
+                results.update(value)
+            else:
+                results[metric.name] = value
+        # A class may override `metrics` and leave out what was compiled.
+        if compiled is not None and any(id(metric) in inside for metric in listed):
+            results.update(compiled.result())
+        return results
+
+    def reset_metrics(self) -> None:
+        """Set every metric back to its start."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    @contextmanager
+    def _metrics_kept(self) -> Iterator[None]:
+        """Keep the running epoch's metrics while a callback evaluates the model."""
+        if not self._in_epoch:
+            yield
+            return
+        # Copies: evaluation gives the arrays themselves away to its program.
+        kept = [(v, v.numpy()) for metric in self.metrics for v in metric.variables]
+        try:
+            yield
+        finally:
+            for variable, value in kept:
+                variable.assign(value)
+
+    # Steps one can override ----------------------------------------------------------------
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the total loss of a batch: the compiled losses and those the layers added."""
+        del x, training
+        total = None
+        if self._compiled_loss is not None:
+            total = self._compiled_loss(self._output_map(y_pred), y, y_pred, sample_weight)
+        for added in self.losses:  # type: ignore[attr-defined]
+            value = jnp.sum(jnp.asarray(added, config.floatx()))
+            total = value if total is None else total + value
+        return jnp.zeros((), config.floatx()) if total is None else total
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Update the compiled metrics with a batch and return all results."""
+        del x
+        if self._compiled_metrics is not None:
+            outputs = self._output_map(y_pred)
+            self._compiled_metrics.update_state(outputs, y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def _output_map(self, y_pred: Any) -> OutputMap:
+        return OutputMap(y_pred, getattr(self, "output_names", None))
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Train on one batch. Override it for another algorithm; it stays compiled.
+
+        Args:
+            data: x, (x, y) or (x, y, sample_weight).
+
+        Returns:
+            A dict of logs.
+
+        Example:
+            >>> class Doubled(staghorn.Sequential):
+            ...     def train_step(self, data):
+            ...         x, y = data
+            ...         def loss_fn():
+            ...             return 2 * self.compute_loss(x, y, self(x, training=True))
+            ...         loss, grads = staghorn.value_and_grad(loss_fn, self.trainable_variables)()
+            ...         self.optimizer.apply(grads, self.trainable_variables)
+            ...         return {"loss": loss}
+            >>> model = Doubled([staghorn.Input((2,)), staghorn.layers.Dense(1)])
+            >>> model.compile("sgd", "mse")
+            >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+            >>> list(history.history)
+            ['loss']
+        """
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+
+        def loss_fn() -> tuple[Any, Any]:
+            y_pred = self._forward(x, training=True)
+            loss = self._compute_loss(x, y, y_pred, sample_weight, training=True)
+            return self.optimizer.scale_loss(loss), (y_pred, loss)
+
+        variables = self.trainable_variables  # type: ignore[attr-defined]
+        if not variables and self.built:  # type: ignore[attr-defined]
+            warnings.warn("The model has no trainable weights: training will not change it.",
+                          stacklevel=2)
+            _, (y_pred, loss) = loss_fn()
+        else:
+            (_, (y_pred, loss)), gradients = value_and_grad(loss_fn, variables, has_aux=True)()
+            self.optimizer.apply(gradients, variables)
+        self._track_loss(loss, x)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Evaluate one batch."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self._forward(x, training=False)
+        loss = self._compute_loss(x, y, y_pred, sample_weight, training=False)
+        self._track_loss(loss, x)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """Return the outputs for one batch."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self._forward(x, training=False)
+
+    def _forward(self, x: Any, training: bool) -> Any:
+        # A nest of inputs is one argument; a call without `training` still runs in the mode.
+        return self(x, training=training)  # type: ignore[operator]
+
+    def _compute_loss(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool
+    ) -> Any:
+        """Call `compute_loss`, which older scripts override without `training`."""
+        if _accepts(type(self).compute_loss, "training"):
+            return self.compute_loss(x, y, y_pred, sample_weight, training=training)
+        return self.compute_loss(x, y, y_pred, sample_weight)
+
+    def _track_loss(self, loss: Any, x: Any) -> None:
+        if self._loss_tracker is not None:
+            rows = next(a.shape[0] for a in tree.flatten(x) if a is not None)
+            self._loss_tracker.update_state(loss, sample_weight=rows)
+
+    # Programs ------------------------------------------------------------------------------
+
+    def _program_key(self, mode: str) -> Any:
+        """What a compiled program depends on beside the shapes of its arguments."""
+        layers = self._flatten_layers()  # type: ignore[attr-defined]
+        flags = tuple((id(layer), layer._trainable) for layer in layers)
+        variables = tuple(id(v) for v in self._state_variables())
+        return mode, flags, variables, type(self).train_step, type(self).test_step
+
+    def _state_variables(self) -> list[Any]:
+        """Every Variable a step may touch: weights, seeds, metrics, all optimizers."""
+        found = list(self.variables)  # type: ignore[attr-defined]
+        for metric in self.metrics:
+            found += metric.variables
+        held = [self.optimizer, *self._optimizers]  # type: ignore[attr-defined]
+        for optimizer in held:
+            if optimizer is not None:
+                found += optimizer.variables
+        return list({id(v): v for v in found}.values())
+
+    def _executor_for(self, mode: str, batch: Any) -> Executor:
+        """Return the runner of the train or test step, built for this kind of batch."""
+        cache = self._executor if self._executor is not None else {}
+        self._executor = cache
+        key = self._program_key(mode)
+        structure = jax.tree.structure(batch)
+        entry = cache.get(mode)
+        if entry is not None and entry[0] == key and entry[1] == structure:
+            return entry[2]
+        self._build_for(batch)
+        step = self.train_step if mode == "train" else self.test_step
+        custom = self._overrides(f"{mode}_step") or self._overrides("compute_metrics")
+        program = Program(
+            step,
+            None if custom else self.get_metrics_result,
+            self.reset_metrics,
+            self._state_variables,
+        )
+        program.prepare(batch)
+        executor = Executor(program, Pace(self.steps_per_execution))
+        cache[mode] = (self._program_key(mode), structure, executor)
+        return executor
+
+    def _build_for(self, batch: Any) -> None:
+        """Make the weights of a model that was never called, from the shapes of a batch."""
+        if all(layer.built for layer in self._flatten_layers()):  # type: ignore[attr-defined]
+            return
+        x, _, _ = unpack_x_y_sample_weight(batch)
+        if type(self).call is not TrainerBase._model_call():
+            jax.eval_shape(abstractly(lambda data: self._forward(data, training=False)), x)
+
+    def _output_spec(self, batch: Any) -> Any:
+        """Return what the model makes of a batch, as a nest of shapes; None if nobody can say."""
+        if getattr(self, "_graph", None) is not None:
+            return getattr(self, "_outputs_struct", self.outputs[0])  # type: ignore[attr-defined]
+        if type(self).call is TrainerBase._model_call():
+            return None
+        x, _, _ = unpack_x_y_sample_weight(batch)
+        cache = self._executor = self._executor if self._executor is not None else {}
+        key = jax.tree.structure(x), tuple((a.shape[1:], a.dtype) for a in jax.tree.leaves(x))
+        if cache.get("outputs", (None,))[0] != key:
+            forward = abstractly(lambda data: self._forward(data, training=False))
+            cache["outputs"] = key, jax.eval_shape(forward, x)
+        return cache["outputs"][1]
+
+    @staticmethod
+    def _model_call() -> Callable:
+        """`Model.call`, which only raises: a model that overrides `train_step` may lack one."""
+        from staghorn.models.model import Model
+
+        return Model.call
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Forget the compiled programs, so that the next call makes them again."""
+        if force:
+            self._executor = None
+
+    make_test_function = make_train_function
+    make_predict_function = make_train_function
+
+
+@functools.cache
+def _accepts(function: Callable, name: str) -> bool:
+    parameters = inspect.signature(function).parameters
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

@@ -1,0 +1,99 @@
+"""One epoch of a feed: which hooks are called, compiled or as plain Python."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from staghorn.callbacks.callback_list import CallbackList
+from staghorn.engine import tree
+from staghorn.training.data import ArrayFeed
+
+# Steps in a group when data is gathered on the host: bounds the memory of one group.
+HOST_GROUP = 64
+
+# The attribute by which a callback ends the loop that is running.
+_STOP = {"train": "stop_training", "test": "stop_evaluating"}
+
+
+class Hooks:
+    """What the executor calls back: batch hooks of users, and the progress of groups.
+
+    Args:
+        model: the model; its `stop_training` or `stop_evaluating` ends the epoch.
+        calls: callbacks.
+        mode: "train" or "test".
+    """
+
+    def __init__(self, model: Any, calls: CallbackList, mode: str) -> None:
+        self.model = model
+        self.stop = _STOP[mode]
+        self.begin = getattr(calls, f"on_{mode}_batch_begin")
+        self.end = getattr(calls, f"on_{mode}_batch_end")
+        self.chunk = getattr(calls, f"on_{mode}_chunk_end")
+        self.per_batch = calls.needs_batches(mode)
+
+    def after(self, index: int, logs: dict[str, Any]) -> bool:
+        self.end(index, logs)
+        return self.on_group(index, logs)
+
+    def on_group(self, index: int, logs: dict[str, Any]) -> bool:
+        self.chunk(index, logs)
+        return bool(getattr(self.model, self.stop))
+
+
+def epoch_runner(
+    model: Any, mode: str, feed: ArrayFeed, calls: CallbackList
+) -> Callable[[int], dict[str, Any]]:
+    """Return a function that runs one epoch, given its index, and returns its logs."""
+    if model.run_eagerly:
+        return functools.partial(_eager_epoch, model, mode, feed, calls)
+    executor = model._executor_for(mode, feed.first_batch())
+    hooks = Hooks(model, calls, mode)
+    pace = executor.pace
+    pace.explicit = model.steps_per_execution
+    if hooks.per_batch and pace.explicit is None:
+        pace.explicit = 1
+    capacity = max(1, min(feed.rows // feed.batch_size, HOST_GROUP))
+
+    def run(epoch: int) -> dict[str, Any]:
+        blocks = feed.blocks(epoch, capacity)
+        before, after = (hooks.begin, hooks.after) if hooks.per_batch else (None, None)
+        return executor.epoch(blocks, before, after, hooks.on_group)
+
+    return run
+
+
+def _eager_epoch(
+    model: Any, mode: str, feed: ArrayFeed, calls: CallbackList, epoch: int
+) -> dict[str, Any]:
+    """Run an epoch as plain Python, step by step."""
+    hooks = Hooks(model, calls, mode)
+    model.reset_metrics()
+    logs: dict[str, Any] = {}
+    order = feed.epoch_rows(epoch)
+    for index, start in enumerate(range(0, len(order), feed.batch_size)):
+        rows = order[start : start + feed.batch_size]
+        hooks.begin(index)
+        logs = eager_step(model, mode, feed.data, rows)
+        if hooks.after(index, logs):
+            break
+    return logs
+
+
+def eager_step(model: Any, mode: str, data: Any, rows: np.ndarray) -> dict[str, Any]:
+    """Run one step as plain Python on some rows of arrays."""
+    step = model.train_step if mode == "train" else model.test_step
+    batch = tree.map_structure(
+        lambda a: None if a is None else jnp.asarray(np.asarray(a)[rows]), data
+    )
+    return {name: _number(value) for name, value in step(batch).items()}
+
+
+def _number(value: Any) -> Any:
+    array = np.asarray(getattr(value, "value", value))
+    return float(array) if array.ndim == 0 else array
