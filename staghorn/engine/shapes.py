@@ -3,7 +3,7 @@
 An unknown size of axis k becomes one symbol for that axis, so that the batch and a sequence length
 are never taken for equal, while two inputs with unknown lengths may still be added. Where a
 function really needs two unknown sizes to be equal (a dot product of two sequences), tracing is
-tried again with one symbol for all, as Keras always does.
+tried again with one symbol for all axes but the batch. The batch is never equal to another axis.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _AXES = 8
 
 @lru_cache(maxsize=1)
 def _symbols() -> tuple[tuple, Any]:
-    """One symbol for each axis, and one for all; each at least 1, so `size > 1` is undecidable."""
+    """One symbol for each axis, and one for all but the batch; each at least 1, so `size > 1` is undecidable."""
     from jax import export
 
     names = ["batch", *(f"size{axis}" for axis in range(1, _AXES)), "any_size"]
@@ -49,7 +49,7 @@ def abstract_shape(shape: tuple, one_for_all: bool = False) -> tuple:
         return shape
     by_axis, for_all = _symbols()
     return tuple(
-        d if d is not None else (for_all if one_for_all else by_axis[min(axis, _AXES - 1)])
+        d if d is not None else for_all if one_for_all and axis else by_axis[min(axis, _AXES - 1)]
         for axis, d in enumerate(shape)
     )
 
@@ -83,7 +83,7 @@ def infer(fn: Callable, args: tuple, kwargs: dict, what: str) -> Any:
         ]
         return jax.eval_shape(abstractly(traced), specs)
 
-    unknown = {axis for t in unique for axis, d in enumerate(t.shape) if d is None}
+    unknown = {axis for t in unique for axis, d in enumerate(t.shape) if axis and d is None}
     try:
         result = attempt(one_for_all=False)
     except Exception as error:

@@ -31,6 +31,22 @@ class Tracker:
     def __init__(self, kinds: dict[str, tuple[Callable[[Any], bool], list]]) -> None:
         self.kinds = kinds
         self.locked = False
+        self._ids: set[int] | None = None
+
+    @property
+    def ids(self) -> set[int]:
+        """What is in the stores, by identity: a search through them would be quadratic."""
+        if self._ids is None:
+            self._ids = {id(item) for _, store in self.kinds.values() for item in store}
+        return self._ids
+
+    def __deepcopy__(self, memo: dict) -> Tracker:
+        twin = memo[id(self)] = Tracker({})
+        twin.kinds = copy.deepcopy(self.kinds, memo)
+        return twin
+
+    def __reduce__(self) -> Any:
+        return (Tracker, (self.kinds,))
 
     def store_of(self, value: Any) -> list | None:
         for test, store in self.kinds.values():
@@ -47,7 +63,8 @@ class Tracker:
         store = self.store_of(value)
         if store is not None:
             # Once sorted, a Variable stays where it is: freezing it does not move it.
-            if not any(known is value for _, held in self.kinds.values() for known in held):
+            if id(value) not in self.ids:
+                self.ids.add(id(value))
                 store.append(value)
             return value
         if type(value) is list:
@@ -62,9 +79,10 @@ class Tracker:
 
     def untrack(self, value: Any) -> None:
         """Forget a value and, for a container, what is inside."""
-        store = self.store_of(value)
-        if store is not None:
-            remove_identical(store, value)
+        if id(value) in self.ids:
+            self.ids.discard(id(value))
+            for _, store in self.kinds.values():
+                remove_identical(store, value)
         elif isinstance(value, (list, tuple)):
             for item in value:
                 self.untrack(item)

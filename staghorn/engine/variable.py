@@ -114,6 +114,11 @@ class Variable:
             return value
         return value.astype(cast_to) if is_float(value.dtype) else value
 
+    @property
+    def stored(self) -> jax.Array:
+        """The array in the slot itself, whatever Scope is open: for state that starts as a copy."""
+        return self._value
+
     def _read(self) -> Any:
         # The Scope asks for shape and stored dtype, so hide the policy while it answers.
         with frame.no_autocast():

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from staghorn import ops
 from staghorn.engine import shapes, tree
+from staghorn.engine.frame import current_frame
 from staghorn.engine.graph import Graph, copy_between
 from staghorn.engine.masks import get_mask, set_mask
 from staghorn.engine.serialization import (
@@ -136,7 +137,16 @@ class Functional(Model):
             fit_input(value, ref, its_mask)
             for value, ref, its_mask in zip(self.bind_inputs(inputs), self.inputs, masks, strict=True)
         ]
-        return tree.pack_sequence_as(self._outputs_struct, self._graph.run(values))
+        frame = current_frame()
+        told = None if frame is None or frame.training is None else _telling(frame.training)
+        return self._packed(self._graph.run(values, apply=told))
+
+    def _packed(self, flat: list[Any]) -> Any:
+        """Put results into the form of the outputs; `outputs=[out]` gives one array, as in Keras."""
+        struct = self._outputs_struct
+        if isinstance(struct, (list, tuple)) and len(struct) == 1 and is_symbolic(struct[0]):
+            return flat[0]
+        return tree.pack_sequence_as(struct, flat)
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         del training, mask
@@ -146,8 +156,7 @@ class Functional(Model):
             for v, t in zip(values, self.inputs, strict=True)
         )
         results = self.outputs if same else self._graph.run(values, apply=_spec_of)
-        fresh = [KerasTensor(t.shape, t.dtype) for t in results]
-        return tree.pack_sequence_as(self._outputs_struct, fresh)
+        return self._packed([KerasTensor(t.shape, t.dtype) for t in results])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         def is_shape(s: Any) -> bool:
@@ -320,6 +329,20 @@ def _spec_of(operation: Any, args: tuple, kwargs: dict) -> Any:
     if isinstance(operation, OpCall):
         return shapes.infer(operation.function, args, kwargs, f"ops.{operation.name}")
     return operation.compute_output_spec(*args, **kwargs)
+
+
+def _telling(training: bool) -> Any:
+    """Call layers so that the running flag replaces one recorded in the graph, as in Keras.
+
+    Keras's files hold `training: false` for every Dropout, which must not stop it in training.
+    """
+
+    def apply(operation: Any, args: tuple, kwargs: dict) -> Any:
+        if "training" in kwargs and isinstance(operation, Layer):
+            kwargs = {**kwargs, "training": training}
+        return operation(*args, **kwargs)
+
+    return apply
 
 
 def fit_input(value: Any, ref: KerasTensor, mask: Any = None) -> Any:

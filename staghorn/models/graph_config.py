@@ -15,6 +15,7 @@ from staghorn.engine import naming, tree
 from staghorn.engine.registry import unknown_name
 from staghorn.engine.serialization import config_value, serialize_keras_object
 from staghorn.engine.symbolic import KerasTensor, OpCall, has_symbolic, node_of
+from staghorn.layers.call import signature_of
 
 _OP_MODULES = ("numpy", "nn", "math", "linalg", "core", "image")
 
@@ -58,7 +59,7 @@ def graph_config(model: Any) -> dict[str, Any]:
 
 def _first_call(operation: Any) -> int:
     """Keras gives a nested Functional model a call 0 of its own."""
-    return int(getattr(operation, "_keras_path", None) is not None and hasattr(operation, "_graph"))
+    return int(hasattr(operation, "_inputs_struct"))
 
 
 def _node_config(node: Any, address: Callable) -> dict[str, Any]:
@@ -79,10 +80,21 @@ def _node_config(node: Any, address: Callable) -> dict[str, Any]:
     if isinstance(node.operation, OpCall):
         positional, _ = _split_op_call(node)
         return {"args": [argument(v) for v in positional], "kwargs": {}}
-    return {
-        "args": [argument(v) for v in node.args],
-        "kwargs": {key: argument(v) for key, v in node.kwargs.items()},
-    }
+    given = {key: argument(v) for key, v in node.kwargs.items()}
+    return {"args": [argument(v) for v in node.args], "kwargs": given | _unsaid(node)}
+
+
+def _unsaid(node: Any) -> dict[str, Any]:
+    """Return the arguments of a layer's call that Keras writes though nobody gave them."""
+    signature = signature_of(type(node.operation).call)
+    given = {*node.kwargs, *signature.names[: len(node.args)]}
+    unsaid: dict[str, Any] = {}
+    if "training" not in given and signature.training_default is not None:
+        unsaid["training"] = signature.training_default
+    tensors = sum(has_symbolic(value) for value in (*node.args, *node.kwargs.values()))
+    if "mask" not in given and signature.has_mask and tensors == 1:
+        unsaid["mask"] = None
+    return unsaid
 
 
 def _split_op_call(node: Any) -> tuple[list, dict[str, Any]]:
@@ -181,10 +193,16 @@ def _make_operation(entry: dict[str, Any], deserialize: Callable) -> Any:
         return deserialize(entry)
     from staghorn import ops
 
-    static = {k: deserialize(v) for k, v in entry["config"].items() if k not in ("name", "dtype")}
     wanted = naming.to_snake_case(entry["class_name"])
     if wanted not in ops.__all__:
         raise unknown_name("op", wanted, ops.__all__)
+    # Beside the op's own arguments a config may hold its name and its type policy.
+    accepted = inspect.signature(getattr(ops, wanted)).parameters
+    static = {
+        key: deserialize(value)
+        for key, value in entry["config"].items()
+        if key in accepted and not (key == "dtype" and isinstance(value, dict))
+    }
     return _SavedOp(getattr(ops, wanted), entry["config"]["name"], static)
 
 

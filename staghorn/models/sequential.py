@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from staghorn.engine import naming
 from staghorn.engine.graph import Graph
 from staghorn.engine.serialization import deserialize_keras_object, serialize_keras_object
 from staghorn.engine.symbolic import KerasTensor, connect, is_symbolic
@@ -182,6 +183,8 @@ class Sequential(Model):
         if not self._tensors:
             self._tensors.append(self._stack[0].output)
         self._made_graph = None
+        # Keras makes a Functional model here, so its counter of names goes on.
+        naming.auto_name("Functional")
         # Only the layers that were not called yet: adding n layers, one by one, takes n calls.
         for layer in self._stack[len(self._tensors) :]:
             x = layer(self._tensors[-1])

@@ -185,7 +185,7 @@ class Optimizer(OptimizerState):
 
     def _build_slots(self, variables: list[Variable]) -> None:
         starts = [
-            {} if self._overwrite_variable_with_gradient(v) else self.init_slots(v.value)
+            {} if self._overwrite_variable_with_gradient(v) else self.init_slots(v.stored)
             for v in variables
         ]
         self._slots = [{} for _ in variables]

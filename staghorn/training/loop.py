@@ -51,6 +51,7 @@ def epoch_runner(
 ) -> Callable[[int], dict[str, Any]]:
     """Return a function that runs one epoch, given its index, and returns its logs."""
     if model.run_eagerly:
+        model._build_for(feed.first_batch())
         return functools.partial(_eager_epoch, model, mode, feed, calls)
     executor = model._executor_for(mode, feed.first_batch())
     hooks = Hooks(model, calls, mode)

@@ -313,14 +313,18 @@ class Trainer(TrainerBase):
         data = _standardize(x, y, sample_weight)
         data = (*data[:2], _with_class_weights(data[1], data[2], class_weight))
         feed = self._feed(data, count_rows(data), None)
+        with self._metrics_kept():
+            return self._in_form(self._one_batch(mode, feed), return_dict)
+
+    def _one_batch(self, mode: str, feed: ArrayFeed) -> dict[str, Any]:
         rows = np.arange(feed.rows, dtype=np.int32)
         if self.run_eagerly:
+            self._build_for(feed.first_batch())
             self.reset_metrics()
-            return self._in_form(eager_step(self, mode, feed.data, rows), return_dict)
+            return eager_step(self, mode, feed.data, rows)
         executor = self._executor_for(mode, feed.first_batch())
         device = tree.map_structure(lambda a: None if a is None else jnp.asarray(a), feed.data)
-        logs = executor.fetch(executor.dispatch_rows(device, rows, fresh=True))
-        return self._in_form(logs, return_dict)
+        return executor.fetch(executor.dispatch_rows(device, rows, fresh=True))
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch as NumPy arrays."""

@@ -276,5 +276,7 @@ HEADS = {
 def head(kind: str, x: Any, name: str | None = None) -> Any:
     """Return the output for a kind of target."""
     units, activation = HEADS[kind]
-    out = layers.Dense(units, activation=activation, name=None if kind == "sequence" else name)(x)
-    return layers.Reshape((4, 3), name=name)(out) if kind == "sequence" else out
+    after = {"sequence": lambda: layers.Reshape((4, 3), name=name)}
+    after["labels"] = lambda: layers.UnitNormalization(name=name)  # Circle compares directions
+    out = layers.Dense(units, activation=activation, name=None if kind in after else name)(x)
+    return after[kind]()(out) if kind in after else out

@@ -10,6 +10,7 @@ import pytest
 
 import staghorn
 from staghorn import callbacks, layers, losses, metrics, optimizers
+from staghorn.engine import naming
 from tests.common.subjects import FEATURES, ROWS, WITHOUT_A_ROW, Row, head, targets
 
 ROW_COUNT, BATCH = 10, 4  # a partial last batch everywhere
@@ -25,6 +26,7 @@ def loss_of(row: Row):
 
 def compile_model(model, row: Row, outputs: int = 1, **kwargs):
     """Compile with the subject in its place, on every output."""
+    naming.reset()  # or the metrics of two models would have different names in the history
     loss = [loss_of(row) for _ in range(outputs)]
     metric = [[row.make()] if row.kind == "metric" else [] for _ in range(outputs)]
     optimizer = row.make() if row.kind == "optimizer" else optimizers.SGD(0.05)

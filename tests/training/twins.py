@@ -11,6 +11,7 @@ def twins(build, seed=0):
 
     `build(library)` returns a built model. Returns (ours, keras's).
     """
+    keras.utils.set_random_seed(seed)
     ours, theirs = build(staghorn), build(keras)
     rng = np.random.default_rng(seed)
     weights = [
