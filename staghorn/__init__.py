@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from staghorn.engine.variable import Variable as Variable
     from staghorn.initializers import Initializer as Initializer
     from staghorn.layers.input import Input as Input
-    from staghorn.layers.input import InputSpec as InputSpec
+    from staghorn.layers.input_spec import InputSpec as InputSpec
     from staghorn.layers.layer import Layer as Layer
     from staghorn.losses import Loss as Loss
     from staghorn.metrics import Metric as Metric
@@ -45,10 +45,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = frozenset(
-    "activations callbacks config constraints dtype_policies engine initializers layers losses "
-    "metrics models ops optimizers random regularizers saving tree utils visualization".split()
-)
+_SUBPACKAGES = frozenset([
+    "activations", "callbacks", "config", "constraints", "dtype_policies", "engine",
+    "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers", "random",
+    "regularizers", "saving", "tree", "utils", "visualization",
+])  # fmt: skip
 
 # name → module that defines it
 _NAMES = {
@@ -56,7 +57,7 @@ _NAMES = {
     "Functional": "models",
     "Initializer": "initializers",
     "Input": "layers.input",
-    "InputSpec": "layers.input",
+    "InputSpec": "layers.input_spec",
     "KerasTensor": "engine.symbolic",
     "Layer": "layers.layer",
     "Loss": "losses",

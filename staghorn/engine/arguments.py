@@ -7,11 +7,16 @@ import numpy as np
 
 from staghorn.engine.registry import suggestion
 
-_ACCEPTED = {int: (int, np.integer), float: (float, int, np.floating, np.integer), bool: (bool, np.bool_)}
+_BOOLS = (bool, np.bool_)
+_ACCEPTED = {
+    int: (int, np.integer),
+    float: (float, int, np.floating, np.integer),
+    bool: _BOOLS,
+}
 
 
 def _is_number(value: Any, kind: type) -> bool:
-    return isinstance(value, _ACCEPTED.get(kind, (kind,))) and not isinstance(value, (bool, np.bool_))
+    return isinstance(value, _ACCEPTED.get(kind, (kind,))) and not isinstance(value, _BOOLS)
 
 
 def _article(kind: type) -> str:
@@ -96,7 +101,7 @@ class Options:
         return "one of " + ", ".join(repr(value) for value in self.values)
 
 
-class Callable_:  # noqa: N801 -- `Callable` would hide the typing name
+class Callable_:
     """Anything that can be called."""
 
     def __init__(self, optional: bool = False) -> None:

@@ -9,10 +9,11 @@ from staghorn import config
 
 _PYTHON_TYPES = {bool: "bool", int: "int32", float: "float32", str: "string"}
 
-_KNOWN = frozenset(
-    "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 bfloat16 float16 float32 float64 "
-    "float8_e4m3fn float8_e5m2 complex64 complex128 string int4 uint4".split()
-)
+_KNOWN = frozenset([
+    "bool", "uint4", "uint8", "uint16", "uint32", "uint64", "int4", "int8", "int16", "int32",
+    "int64", "bfloat16", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2",
+    "complex64", "complex128", "string",
+])  # fmt: skip
 
 
 def standardize_dtype(dtype: Any) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from contextvars import ContextVar, Token
 from typing import Any
 
-
 _RAISED_IN = "Raised in the layer "
 
 
@@ -72,4 +71,4 @@ def autocast_dtype() -> str | None:
 def no_autocast() -> Frame:
     """Open a frame in which variables are read in their own type."""
     frame = _current.get()
-    return Frame(frame and frame.layer, frame and frame.training, None)
+    return Frame(None, None, None) if frame is None else Frame(frame.layer, frame.training, None)

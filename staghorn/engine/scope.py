@@ -154,7 +154,8 @@ def read(variable: Variable) -> Any:
         if id(variable) in scope.values:
             value = scope.values[id(variable)]
             if not (scope.staged or is_tracer(value)) and is_staging():
-                raise RuntimeError(_READ_WHILE_STAGING.format(path=variable.path, why=_WHY_NO_SCOPE))
+                path = variable.path  # a concrete value: an inner jit would keep it for good
+                raise RuntimeError(_READ_WHILE_STAGING.format(path=path, why=_WHY_NO_SCOPE))
             return value
         if scope.abstract:
             # A placeholder of this very trace: nothing concrete can be cached by an inner jit.
@@ -296,7 +297,7 @@ def jit(fn: Callable) -> Callable:
         >>> double = staghorn.jit(lambda x: w * x)
         >>> float(double(3.0))
         6.0
-        >>> w.assign(5.0)
+        >>> _ = w.assign(5.0)
         >>> float(double(3.0))
         15.0
     """

@@ -27,10 +27,11 @@ from staghorn.engine.symbolic import KerasTensor
 _FAMILIES = {
     f"keras.{name}": f"staghorn.{name}"
     for name in (
-        "layers losses metrics optimizers optimizers.schedules initializers regularizers "
-        "constraints activations models dtype_policies callbacks random"
-    ).split()
-}
+        "layers", "losses", "metrics", "optimizers", "optimizers.schedules", "initializers",
+        "regularizers", "constraints", "activations", "models", "dtype_policies", "callbacks",
+        "random",
+    )
+}  # fmt: skip
 _ROOT_CLASSES = {
     "Sequential": "staghorn.models",
     "Model": "staghorn.models",
@@ -63,7 +64,7 @@ class ConfigurableMeta(type):
     @property
     def __signature__(cls) -> inspect.Signature:
         """The constructor's: without this, `help()` and editors would show `(*args, **kwargs)`."""
-        full = inspect.signature(cls.__init__)
+        full = inspect.signature(cls.__init__)  # type: ignore[misc]
         return full.replace(parameters=list(full.parameters.values())[1:])
 
 
@@ -108,7 +109,7 @@ def parameter_names(cls: type) -> tuple[str, ...]:
 def derived_config(instance: Any, names: tuple[str, ...] | None = None) -> dict[str, Any]:
     """Read each constructor parameter from its attribute, or from the recorded arguments."""
     cls = type(instance)
-    names = parameter_names(cls) if names is None else names
+    names = parameter_names(cls) if names is None else names  # type: ignore[arg-type]
     if is_builtin(cls):
         values = {name: getattr(instance, name) for name in names if hasattr(instance, name)}
     else:
@@ -360,7 +361,7 @@ def deserialize_keras_object(
     if class_name == "function":
         return _find_function(inner)
     cls = find_class(config)
-    instance = cls.from_config(inner)
+    instance = cls.from_config(inner)  # type: ignore[attr-defined]
     return _finish(instance, config)
 
 

@@ -35,7 +35,10 @@ _AXES = 8
 
 @lru_cache(maxsize=1)
 def _symbols() -> tuple[tuple, Any]:
-    """One symbol for each axis, and one for all but the batch; each at least 1, so `size > 1` is undecidable."""
+    """One symbol for each axis, and one for all but the batch.
+
+    Each is at least 1 (JAX's default), not more: `size > 1` must be undecidable.
+    """
     from jax import export
 
     names = ["batch", *(f"size{axis}" for axis in range(1, _AXES)), "any_size"]

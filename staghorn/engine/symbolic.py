@@ -109,7 +109,7 @@ class KerasTensor:
         raise self._no_value("np.exp(x) or np.array(x)", "staghorn.ops.exp(x)")
 
     def __jax_array__(self) -> Any:
-        raise self._no_value("jnp.exp(x)", "staghorn.ops.exp(x), or put the code into a Layer's call")
+        raise self._no_value("jnp.exp(x)", "staghorn.ops.exp(x), or write a Layer with a call")
 
     def __iter__(self) -> Any:
         raise self._no_value("for row in x or a, b = x", "a, b = staghorn.ops.unstack(x, axis=1)")

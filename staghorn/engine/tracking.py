@@ -110,7 +110,7 @@ class TrackedList(list):
     def extend(self, items: Iterable) -> None:
         super().extend(map(self._track, items))
 
-    def __iadd__(self, items: Iterable) -> TrackedList:  # type: ignore[override,misc]
+    def __iadd__(self, items: Iterable) -> TrackedList:  # type: ignore[misc]
         self.extend(items)
         return self
 
@@ -202,10 +202,12 @@ class TrackedDict(dict):
 
 # JAX walks exact lists and dicts only; a tracked one comes out of a transformation as a plain one.
 jax.tree_util.register_pytree_node(
-    TrackedList, lambda items: (list(items), None), lambda _, items: list(items)
+    TrackedList,
+    lambda items: (list(items), None),
+    lambda _, items: list(items),  # type: ignore[arg-type,return-value]
 )
 jax.tree_util.register_pytree_node(
     TrackedDict,
     lambda items: ([items[key] for key in sorted(items)], tuple(sorted(items))),
-    lambda keys, items: dict(zip(keys, items, strict=True)),
+    lambda keys, items: dict(zip(keys, items, strict=True)),  # type: ignore[arg-type,return-value]
 )

@@ -51,7 +51,7 @@ def pack_sequence_as(structure: Any, flat: list) -> Any:
         >>> staghorn.engine.tree.pack_sequence_as({"b": 0, "a": 0}, [1, 2])
         {'a': 1, 'b': 2}
     """
-    treedef = jax.tree.structure(structure, is_leaf=_is_none)
+    treedef: Any = jax.tree.structure(structure, is_leaf=_is_none)
     flat = list(flat)
     if treedef.num_leaves != len(flat):
         raise ValueError(
@@ -66,13 +66,13 @@ def assert_same_structure(a: Any, b: Any) -> None:
     Example:
         >>> staghorn.engine.tree.assert_same_structure([1, {"a": 2}], [3, {"a": 4}])
     """
-    first = jax.tree.structure(a, is_leaf=_is_none)
-    second = jax.tree.structure(b, is_leaf=_is_none)
+    first: Any = jax.tree.structure(a, is_leaf=_is_none)
+    second: Any = jax.tree.structure(b, is_leaf=_is_none)
     if first != second:
         raise ValueError(f"The structures differ: {first} and {second}.")
 
 
 def same_structure(a: Any, b: Any) -> bool:
     """Say whether two nests have the same form."""
-    none = {"is_leaf": _is_none}
-    return bool(jax.tree.structure(a, **none) == jax.tree.structure(b, **none))
+    first: Any = jax.tree.structure(a, is_leaf=_is_none)
+    return bool(first == jax.tree.structure(b, is_leaf=_is_none))

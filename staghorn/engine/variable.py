@@ -33,7 +33,7 @@ class Variable:
 
     Example:
         >>> counter = staghorn.Variable(np.zeros(2, "float32"), name="counter")
-        >>> counter.assign_add([1.0, 2.0])
+        >>> _ = counter.assign_add([1.0, 2.0])
         >>> counter.numpy()
         array([1., 2.], dtype=float32)
 

@@ -37,7 +37,7 @@ class Signature(NamedTuple):
     signature: inspect.Signature
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def signature_of(call: Any) -> Signature:
     """Read the signature of an unbound `call`, once per class."""
     full = inspect.signature(call)
@@ -61,7 +61,16 @@ def signature_of(call: Any) -> Signature:
 class Call:
     """One call of a layer: its arguments by name, converted, and what is known about them."""
 
-    __slots__ = ("args", "arguments", "first", "kwargs", "mask", "signature", "symbolic", "training")
+    __slots__ = (
+        "args",
+        "arguments",
+        "first",
+        "kwargs",
+        "mask",
+        "signature",
+        "symbolic",
+        "training",
+    )
 
     def __init__(self, layer: Layer, args: tuple, kwargs: dict) -> None:
         self.signature = signature_of(type(layer).call)
@@ -183,7 +192,7 @@ def shapes_for(method: Any, call: Call, layer: Layer, what: str) -> dict[str, An
     return named
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def shape_parameters(method: Any) -> tuple[str, ...]:
     """Return the parameter names of an unbound `build` or `compute_output_shape`."""
     inner = inspect.unwrap(method)
@@ -276,3 +285,34 @@ def frame_for(layer: Layer, training: bool | None) -> Frame:
     mixed = layer.autocast and is_float(layer.compute_dtype)
     mixed = mixed and layer.compute_dtype != layer.variable_dtype
     return Frame(layer, training, layer.compute_dtype if mixed else None)
+
+
+def as_shape(value: Any) -> Any:
+    """Turn the lists of a JSON file into the tuples that `build` expects."""
+    if isinstance(value, (list, tuple)) and all(d is None or isinstance(d, int) for d in value):
+        return tuple(value)
+    if isinstance(value, (list, tuple)):
+        return [as_shape(v) for v in value]
+    if isinstance(value, dict):
+        return {key: as_shape(v) for key, v in value.items()}
+    return value
+
+
+def placeholders(shape: Any, dtype: str) -> Any:
+    """Return symbolic tensors for a shape or a nest of shapes."""
+    return specs(as_shape(shape), dtype)
+
+
+def specs(shape: Any, dtype: str) -> Any:
+    """Return symbolic tensors for a shape or a nest of shapes, taken as they are."""
+    if isinstance(shape, (list, tuple)) and all(
+        d is None or isinstance(d, (int, np.integer)) for d in shape
+    ):
+        return KerasTensor(shape, dtype)
+    if isinstance(shape, (list, tuple)):
+        return type(shape)(specs(s, dtype) for s in shape)
+    if isinstance(shape, dict):
+        return {key: specs(s, dtype) for key, s in shape.items()}
+    if shape is None:
+        return None
+    raise ValueError(f"Expected a shape, a tuple of ints and None, got {shape!r}.")

@@ -56,7 +56,7 @@ class InputLayer(Layer):
                 f"shape={shape!r}, batch_shape={batch_shape!r}."
             )
         if sparse or ragged:
-            raise ValueError("Input: sparse and ragged inputs are not supported. Pass dense arrays.")
+            raise ValueError("Input: sparse and ragged inputs are not supported. Use dense arrays.")
         self._batch_shape = tuple(batch_shape) if shape is None else (batch_size, *_sizes(shape))
         self._input_dtype = standardize_dtype(dtype)
         self.sparse = False
@@ -106,7 +106,7 @@ def _sizes(shape: Any) -> tuple:
     return tuple(None if size is None else int(size) for size in sizes)
 
 
-def Input(  # noqa: N802 -- Keras's name
+def Input(
     shape: Any = None,
     batch_size: int | None = None,
     dtype: Any = None,

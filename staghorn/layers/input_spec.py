@@ -45,7 +45,7 @@ class InputSpec:
         self.optional = optional
 
     def _told(self) -> dict[str, Any]:
-        told = {"dtype": self.dtype, "shape": self.shape, "ndim": self.ndim}
+        told: dict[str, Any] = {"dtype": self.dtype, "shape": self.shape, "ndim": self.ndim}
         told |= {"max_ndim": self.max_ndim, "min_ndim": self.min_ndim, "axes": self.axes or None}
         return {key: value for key, value in told.items() if value is not None}
 
@@ -81,14 +81,18 @@ class InputSpec:
     def _shape_problem(self, shape: tuple) -> str | None:
         if self.shape is None:
             return None
-        expected, got = self.shape, shape
+        accepted = [shape]
         if self.allow_last_axis_squeeze:
-            expected = expected[:-1] if expected and expected[-1] == 1 else expected
-            got = got[:-1] if got and got[-1] == 1 else got
-        clash = len(expected) != len(got) or any(
-            None not in (a, b) and a != b for a, b in zip(expected, got, strict=True)
-        )
-        return f"expected shape {self.shape}, got {shape}." if clash else None
+            accepted += [shape[:-1]] if shape and shape[-1] == 1 else []
+            accepted += [(*shape, 1)] if self.shape and self.shape[-1] == 1 else []
+        fits = any(_compatible(self.shape, candidate) for candidate in accepted)
+        return None if fits else f"expected shape {self.shape}, got {shape}."
+
+
+def _compatible(expected: tuple, got: tuple) -> bool:
+    return len(expected) == len(got) and all(
+        None in (a, b) or a == b for a, b in zip(expected, got, strict=True)
+    )
 
 
 def check_inputs(layer: Any, inputs: Any) -> None:

@@ -25,7 +25,7 @@ from staghorn.engine.serialization import (
     parameter_names,
     recorded_arguments,
 )
-from staghorn.engine.symbolic import KerasTensor, Node, connect
+from staghorn.engine.symbolic import Node, connect
 from staghorn.engine.tracking import Tracker
 from staghorn.engine.variable import Variable
 from staghorn.layers import call as calling
@@ -91,6 +91,14 @@ class Layer(Configurable):
     _overrides_build: ClassVar[bool] = False
     _overrides_compute_mask: ClassVar[bool] = False
     _overrides_output_shape: ClassVar[bool] = False
+    _tracker: Tracker
+    _layers: list[Layer]
+    _metrics: list[Metric]
+    _seed_generators: list[SeedGenerator]
+    _trainable_variables: list[Variable]
+    _non_trainable_variables: list[Variable]
+    _inbound_nodes: list[Node]
+    _losses: list
     _convert_input_args: bool = True
     _warned_of_mask: bool = False
     _initialized: bool = False
@@ -152,7 +160,7 @@ class Layer(Configurable):
         self._initialized = True
 
     def _set_legacy_arguments(self, kwargs: dict[str, Any]) -> None:
-        """Accept `input_shape=` and its relatives on any layer, silently, as every tutorial does."""
+        """Accept `input_shape=` and its relatives on any layer, silently: tutorials need it."""
         shape = kwargs.pop("input_shape", None)
         dim = kwargs.pop("input_dim", None)
         length = kwargs.pop("input_length", None)
@@ -413,9 +421,9 @@ class Layer(Configurable):
     # Building ------------------------------------------------------------------------------
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights. The base version runs `call` on placeholders to build what is inside."""
+        """Make the weights. The base version runs `call` on placeholders, which builds the rest."""
         self._path = self._scope_path()
-        self._build_shapes = _as_shape(input_shape)
+        self._build_shapes = calling.as_shape(input_shape)
         if any(not layer.built for layer in self._flatten_layers(include_self=False)):
             self._build_by_tracing(input_shape)
         self.built = True
@@ -423,7 +431,7 @@ class Layer(Configurable):
     build._is_default = True  # type: ignore[attr-defined]
 
     def _build_by_tracing(self, input_shape: Any) -> None:
-        inputs = _placeholders(input_shape, self.input_dtype)
+        inputs = calling.placeholders(input_shape, self.input_dtype)
         try:
             with Frame(self, False, None):
                 shapes.infer(self.call, (inputs,), {}, f"{type(self).__name__} '{self.name}'")
@@ -468,16 +476,16 @@ class Layer(Configurable):
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build the layer from what `get_build_config` returned."""
         if "shapes_dict" in config:
-            self.build(**{k: _as_shape(v) for k, v in config["shapes_dict"].items()})
+            self.build(**{k: calling.as_shape(v) for k, v in config["shapes_dict"].items()})
         elif config.get("input_shape") is not None:
-            self.build(_as_shape(config["input_shape"]))
+            self.build(calling.as_shape(config["input_shape"]))
 
     # Calling -------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._check_initialized()
         call = calling.Call(self, args, kwargs)
-        check_inputs(self, call.first)
+        self._check_inputs(call.first)
         training = calling.resolve_training(call)
         self._build_once(call)
         if current_frame() is None:
@@ -499,6 +507,9 @@ class Layer(Configurable):
         calling.carry_masks(self, call, outputs)
         return outputs
 
+    def _check_inputs(self, inputs: Any) -> None:
+        check_inputs(self, inputs)
+
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output. Written by subclasses."""
         raise NotImplementedError(
@@ -507,7 +518,7 @@ class Layer(Configurable):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the output's shape for an input's shape."""
-        spec = self.compute_output_spec(_placeholders(input_shape, self.input_dtype))
+        spec = self.compute_output_spec(calling.placeholders(input_shape, self.input_dtype))
         return tree.map_structure(lambda tensor: tensor.shape, spec)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
@@ -521,7 +532,7 @@ class Layer(Configurable):
                 if isinstance(given, dict)
                 else self.compute_output_shape(*given)
             )
-            return _specs(shape, self.compute_dtype)
+            return calling.specs(shape, self.compute_dtype)
 
         def run(*arrays: Any, **named: Any) -> Any:
             inner = calling.Call(self, arrays, named)
@@ -768,9 +779,9 @@ def _unique(variables: Any) -> list[Variable]:
     return list({id(v): v for v in variables}.values())
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _takes_kwargs(cls: type) -> bool:
-    parameters = inspect.signature(cls.__init__).parameters.values()
+    parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
     return any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
@@ -802,33 +813,3 @@ def _recorded_shapes(build: Callable, args: tuple, kwargs: dict) -> Any:
     names = calling.shape_parameters(build)
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     return next(iter(given.values()), None) if len(given) <= 1 else given
-
-
-def _as_shape(value: Any) -> Any:
-    """Turn the lists of a JSON file into the tuples that `build` expects."""
-    if isinstance(value, (list, tuple)) and all(d is None or isinstance(d, int) for d in value):
-        return tuple(value)
-    if isinstance(value, (list, tuple)):
-        return [_as_shape(v) for v in value]
-    if isinstance(value, dict):
-        return {key: _as_shape(v) for key, v in value.items()}
-    return value
-
-
-def _placeholders(shape: Any, dtype: str) -> Any:
-    """Return symbolic tensors for a shape or a nest of shapes."""
-    return _specs(_as_shape(shape), dtype)
-
-
-def _specs(shape: Any, dtype: str) -> Any:
-    if isinstance(shape, (list, tuple)) and all(
-        d is None or isinstance(d, (int, np.integer)) for d in shape
-    ):
-        return KerasTensor(shape, dtype)
-    if isinstance(shape, (list, tuple)):
-        return type(shape)(_specs(s, dtype) for s in shape)
-    if isinstance(shape, dict):
-        return {key: _specs(s, dtype) for key, s in shape.items()}
-    if shape is None:
-        return None
-    raise ValueError(f"Expected a shape, a tuple of ints and None, got {shape!r}.")

@@ -24,7 +24,7 @@ from staghorn.engine.serialization import (
 from staghorn.engine.symbolic import KerasTensor, OpCall, is_symbolic, node_of
 from staghorn.layers.call import is_tensor
 from staghorn.layers.input import Input, InputLayer
-from staghorn.layers.input_spec import InputSpec
+from staghorn.layers.input_spec import InputSpec, check_inputs
 from staghorn.layers.layer import Layer
 from staghorn.models.graph_config import graph_config, rebuild_graph
 from staghorn.models.model import Model
@@ -71,7 +71,7 @@ class Functional(Model):
         for operation in self._graph.operations:
             if isinstance(operation, Layer):
                 self._tracker.track(operation)
-        self.input_names = [t._keras_history.operation.name for t in self.inputs]
+        self.input_names = [_maker(t).name for t in self.inputs]
         self.output_names = output_names(outputs, [_maker(t).name for t in self.outputs])
         self._path = self.name
         self._build_shapes = tree.map_structure(lambda t: t.shape, inputs)
@@ -115,18 +115,20 @@ class Functional(Model):
         return [op for op in self._graph.operations if isinstance(op, Layer)]
 
     @property
-    def input_spec(self) -> Any:  # type: ignore[override]
+    def input_spec(self) -> Any:
         specs = [
             InputSpec(
                 shape=(None, *t.shape[1:]), allow_last_axis_squeeze=True, name=t.name,
-                optional=getattr(t._keras_history.operation, "optional", False),
+                optional=getattr(_maker(t), "optional", False),
             )
             for t in self.inputs
         ]
-        if isinstance(self._inputs_struct, dict):
-            for spec, key in zip(specs, sorted(self._inputs_struct), strict=True):
-                spec.name = key
+        for spec, key in zip(specs, _flat_keys(self._inputs_struct) or (), strict=False):
+            spec.name = key
         return specs
+
+    def _check_inputs(self, inputs: Any) -> None:
+        check_inputs(self, self.bind_inputs(inputs))
 
     # Calling -------------------------------------------------------------------------------
 
@@ -135,14 +137,16 @@ class Functional(Model):
         masks = tree.flatten(mask) if mask is not None else [None] * len(self.inputs)
         values = [
             fit_input(value, ref, its_mask)
-            for value, ref, its_mask in zip(self.bind_inputs(inputs), self.inputs, masks, strict=True)
+            for value, ref, its_mask in zip(
+                self.bind_inputs(inputs), self.inputs, masks, strict=True
+            )
         ]
         frame = current_frame()
         told = None if frame is None or frame.training is None else _telling(frame.training)
         return self._packed(self._graph.run(values, apply=told))
 
     def _packed(self, flat: list[Any]) -> Any:
-        """Put results into the form of the outputs; `outputs=[out]` gives one array, as in Keras."""
+        """Put results into the form of the outputs; `outputs=[out]` gives one array (as Keras)."""
         struct = self._outputs_struct
         if isinstance(struct, (list, tuple)) and len(struct) == 1 and is_symbolic(struct[0]):
             return flat[0]
@@ -188,11 +192,12 @@ class Functional(Model):
         """
         names = self.input_names
         struct = self._inputs_struct
-        keys = sorted(struct) if isinstance(struct, dict) else None
+        keys = _flat_keys(struct)
         if isinstance(inputs, dict):
-            for wanted in (keys, names):
-                if wanted and all(name in inputs for name in wanted):
-                    return [inputs[name] for name in wanted]
+            if isinstance(struct, dict) and all(key in inputs for key in struct):
+                return tree.flatten({key: inputs[key] for key in struct})
+            if all(name in inputs for name in names):
+                return [inputs[name] for name in names]
             from staghorn.engine.registry import suggestion
 
             expected = keys or names
@@ -202,7 +207,7 @@ class Functional(Model):
                 f"{suggestion(missing[0], map(str, inputs))} Inputs: {expected}; "
                 f"the dictionary has the keys {list(inputs)}."
             )
-        flat = [x for x in tree.flatten(inputs)] if tree.is_nested(inputs) else [inputs]
+        flat = tree.flatten(inputs)
         if keys is not None and isinstance(inputs, (list, tuple)) and len(flat) == len(keys):
             by_key = dict(zip(struct, flat, strict=True))  # a list follows the dict's own order
             return [by_key[key] for key in keys]
@@ -240,8 +245,8 @@ class Functional(Model):
 
 @functools.cache
 def takes_graph(cls: type) -> bool:
-    """Say whether a class's constructor takes `inputs` and `outputs`, so that a config holds them."""
-    parameters = inspect.signature(cls.__init__).parameters
+    """Say whether a class's constructor takes `inputs` and `outputs`."""
+    parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
     kinds = {p.kind for p in parameters.values()}
     named = "inputs" in parameters and "outputs" in parameters
     return named or inspect.Parameter.VAR_POSITIONAL in kinds
@@ -303,6 +308,13 @@ def _check_names(graph: Graph) -> None:
         )
 
 
+def _flat_keys(struct: Any) -> list[str] | None:
+    """Return the keys of a dictionary of tensors, in the order of its leaves."""
+    if isinstance(struct, dict) and all(is_symbolic(value) for value in struct.values()):
+        return sorted(struct)
+    return None
+
+
 def _maker(tensor: KerasTensor) -> Any:
     node = node_of(tensor)
     assert node is not None  # the ends of a Graph always have a maker
@@ -314,8 +326,9 @@ def output_names(struct: Any, makers: list[str]) -> list[str]:
 
     A layer that makes two outputs gives `name` and `name_1`: no two outputs share a name.
     """
-    if isinstance(struct, dict) and all(is_symbolic(v) for v in struct.values()):
-        return [str(key) for key in sorted(struct)]
+    keys = _flat_keys(struct)
+    if keys is not None:
+        return keys
     seen: Counter[str] = Counter()
     names = []
     for name in makers:
@@ -385,7 +398,7 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
     inputs, outputs = rebuild_graph(config, deserialize_keras_object)
     maker = Functional if cls is Model else cls
     own = {k: deserialize_nested(v) for k, v in config.items() if k not in _GRAPH_KEYS}
-    parameters = inspect.signature(maker.__init__).parameters
+    parameters = inspect.signature(maker.__init__).parameters  # type: ignore[misc]
     if "name" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         own["name"] = config.get("name")
     model = maker(inputs=inputs, outputs=outputs, **own)

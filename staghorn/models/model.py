@@ -68,7 +68,7 @@ class Model(Trainer, Layer):
         if is_functional_call(args, kwargs) and not isinstance(self, Functional):
             # A subclass that builds itself with super().__init__(inputs=..., outputs=...).
             _become_functional(type(self))
-            Functional.__init__(self, *args, **kwargs)
+            Functional.__init__(self, *args, **kwargs)  # type: ignore[arg-type]
             return
         if args:
             raise TypeError(
@@ -148,7 +148,9 @@ class Model(Trainer, Layer):
 
         save_weights(self, filepath, overwrite=overwrite, **kwargs)
 
-    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any) -> None:
+    def load_weights(
+        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
+    ) -> None:
         """Load the weights that `save_weights` or `save` wrote."""
         from staghorn.saving import load_weights
 

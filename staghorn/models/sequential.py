@@ -178,8 +178,8 @@ class Sequential(Model):
                 isinstance(d, (list, tuple)) for d in input_shape
             ):
                 self._refuse_several("inputs", input_shape)
-            start = Input(batch_shape=input_shape, dtype=self._stack[0].compute_dtype)
-            self._stack.insert(0, start._keras_history.operation)
+            start = InputLayer(batch_shape=input_shape, dtype=self._stack[0].compute_dtype)
+            self._stack.insert(0, start)
         if not self._tensors:
             self._tensors.append(self._stack[0].output)
         self._made_graph = None

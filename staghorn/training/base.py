@@ -7,7 +7,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ Model '{name}' was not compiled. Before {what}(), write
 class TrainerBase:
     """The training half of a Model, without the loops over data."""
 
-    _untracked = frozenset(
+    _untracked: ClassVar[frozenset[str]] = frozenset(
         ("optimizer", "loss", "history", "_loss_tracker", "_compile_arguments", "_executor")
     )
 
@@ -42,6 +42,7 @@ class TrainerBase:
         self.loss: Any = None
         self.stop_training = False
         self.stop_evaluating = False
+        self.stop_predicting = False
         self.run_eagerly = False
         self.steps_per_execution: int | None = None
         self.jit_compile: Any = "auto"
@@ -89,26 +90,18 @@ class TrainerBase:
             >>> sorted(history.history)
             ['loss', 'mae']
         """
-        self.optimizer = given = optimizers.get(optimizer)
+        given: Any = optimizers.get(optimizer)
         half = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
         scaled = given is None or isinstance(given, LossScaleOptimizer)
-        if auto_scale_loss and half and not scaled:
-            self.optimizer = LossScaleOptimizer(given, name="loss_scale_optimizer")
+        wrap = auto_scale_loss and half and not scaled
+        self.optimizer = LossScaleOptimizer(given, name="loss_scale_optimizer") if wrap else given
         self.loss = loss
         self._compiled_loss = None if loss is None else CompiledLoss(loss, loss_weights)
         has_metrics = metrics is not None or weighted_metrics is not None
         self._compiled_metrics = (
             CompiledMetrics(metrics, weighted_metrics) if has_metrics else None
         )
-        if steps_per_execution is not None and steps_per_execution != "auto":
-            if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
-                raise ValueError(
-                    "compile: steps_per_execution must be a positive int, "
-                    f"got {steps_per_execution!r}."
-                )
-            self.steps_per_execution = steps_per_execution
-        else:
-            self.steps_per_execution = None
+        self.steps_per_execution = _checked_steps(steps_per_execution)
         self.run_eagerly = bool(run_eagerly)
         self.jit_compile = jit_compile
         self.stop_training = False
@@ -147,7 +140,7 @@ class TrainerBase:
                 found += self._compiled_loss.metrics
         for layer in self._flatten_layers():  # type: ignore[attr-defined]
             if layer is self or not isinstance(layer, TrainerBase):
-                found += layer._metrics
+                found += layer._metrics  # type: ignore[union-attr]
         return found
 
     @property
@@ -195,6 +188,7 @@ class TrainerBase:
         try:
             yield
         finally:
+            self.reset_metrics()  # also those that evaluation made
             for variable, value in kept:
                 variable.assign(value)
 
@@ -351,14 +345,14 @@ class TrainerBase:
         if all(layer.built for layer in self._flatten_layers()):  # type: ignore[attr-defined]
             return
         x, _, _ = unpack_x_y_sample_weight(batch)
-        if type(self).call is not TrainerBase._model_call():
+        if self._has_own_call():
             jax.eval_shape(abstractly(lambda data: self._forward(data, training=False)), x)
 
     def _output_spec(self, batch: Any) -> Any:
         """Return what the model makes of a batch, as a nest of shapes; None if nobody can say."""
         if getattr(self, "_graph", None) is not None:
             return getattr(self, "_outputs_struct", self.outputs[0])  # type: ignore[attr-defined]
-        if type(self).call is TrainerBase._model_call():
+        if not self._has_own_call():
             return None
         x, _, _ = unpack_x_y_sample_weight(batch)
         cache = self._executor = self._executor if self._executor is not None else {}
@@ -368,12 +362,10 @@ class TrainerBase:
             cache["outputs"] = key, jax.eval_shape(forward, x)
         return cache["outputs"][1]
 
-    @staticmethod
-    def _model_call() -> Callable:
-        """`Model.call`, which only raises: a model that overrides `train_step` may lack one."""
-        from staghorn.models.model import Model
-
-        return Model.call
+    def _has_own_call(self) -> bool:
+        """Whether somebody wrote `call`: a model that overrides `train_step` may lack one."""
+        owner = next(cls for cls in type(self).__mro__ if "call" in vars(cls))
+        return owner.__module__ != "staghorn.models.model"
 
     def make_train_function(self, force: bool = False) -> None:
         """Forget the compiled programs, so that the next call makes them again."""
@@ -382,6 +374,14 @@ class TrainerBase:
 
     make_test_function = make_train_function
     make_predict_function = make_train_function
+
+
+def _checked_steps(steps: Any) -> int | None:
+    if steps is None or steps == "auto":
+        return None
+    if not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"compile: steps_per_execution must be a positive int, got {steps!r}.")
+    return steps
 
 
 @functools.cache

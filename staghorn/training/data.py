@@ -27,7 +27,7 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     """Split what `train_step` gets into x, y and sample weights.
 
     Example:
-        >>> staghorn.utils.unpack_x_y_sample_weight((1, 2))
+        >>> staghorn.training.data.unpack_x_y_sample_weight((1, 2))
         (1, 2, None)
     """
     if isinstance(data, list):
@@ -45,7 +45,7 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
     """Put x, y and sample weights into the form that `train_step` gets.
 
     Example:
-        >>> staghorn.utils.pack_x_y_sample_weight(1, 2)
+        >>> staghorn.training.data.pack_x_y_sample_weight(1, 2)
         (1, 2)
     """
     if y is None and sample_weight is None:
@@ -100,8 +100,8 @@ def _from_pandas(frame: Any, what: str) -> np.ndarray:
 
 
 def _not_numeric(array: np.ndarray, what: str) -> str:
-    flat = array.ravel()
-    example = flat[0] if flat.size else None
+    flat = array.ravel().tolist()
+    example = flat[0] if flat else None
     if isinstance(example, (list, tuple, np.ndarray)):
         lengths = sorted({len(row) for row in flat[:1000]})
         return (

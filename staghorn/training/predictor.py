@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,6 +10,7 @@ import numpy as np
 
 from staghorn.engine import tree
 from staghorn.engine.scope import Scope
+from staghorn.training.rowwise import rows_stay_apart
 from staghorn.training.step import named, take_rows
 
 # Bytes of outputs that one compiled call may hold: larger predictions run in groups.
@@ -26,6 +26,7 @@ class Predictor:
         self.changing: dict[str, Any] = {}
         self.fixed: dict[str, Any] = {}
         self.struct: Any = None
+        self._fills: bool | None = None
         self.one = jax.jit(self._one)
         self.many = jax.jit(self._many, static_argnums=(4, 5))
 
@@ -40,9 +41,27 @@ class Predictor:
                 return out
 
         self.struct = jax.eval_shape(traced, batch)
+        _check_rows(self.struct, jax.tree.leaves(batch)[0].shape[0])
         keyed = named(self.model.variables)
         self.changing = {k: v for k, v in keyed.items() if id(v) in changed}
         self.fixed = {k: v for k, v in keyed.items() if id(v) not in changed}
+
+    def fills(self, batch: Any, size: int) -> bool:
+        """Say whether a smaller batch may be filled up to `size` rows: proved once."""
+        if self._fills is None:
+            state, fixed = self.values()
+
+            def trace(rows: int) -> Any:
+                data = jax.tree.map(
+                    lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype), batch
+                )
+                return jax.make_jaxpr(self._one)(state, fixed, data)
+
+            given = [False] * len(jax.tree.leaves((state, fixed)))
+            given += [True] * len(jax.tree.leaves(batch))
+            made = [False] * len(state) + [True] * len(jax.tree.leaves(self.struct))
+            self._fills = rows_stay_apart(trace, given + made, max(size, 2))
+        return self._fills
 
     def _one(self, state: Any, fixed: Any, batch: Any) -> tuple[Any, Any]:
         variables = [*self.changing.values(), *self.fixed.values()]
@@ -111,7 +130,6 @@ def predict_arrays(model: Any, x: Any, rows: int, size: int, calls: Any) -> Any:
     data = (x,) if isinstance(x, (list, tuple)) else x
     if model.run_eagerly:
         return _eagerly(model, data, rows, size, calls)
-    size = min(size, rows)
     first = tree.map_structure(
         lambda a: jax.ShapeDtypeStruct(
             (size, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)
@@ -119,46 +137,81 @@ def predict_arrays(model: Any, x: Any, rows: int, size: int, calls: Any) -> Any:
         data,
     )
     predictor = predictor_for(model, first)
-    if rows == size and not calls.needs_batches("predict"):
-        state, fixed = predictor.values()
-        state, out = predictor.one(state, fixed, data)
-        predictor.write_back(state)
+    listening = calls.needs_batches("predict")
+    if rows <= size and not listening:
+        out = _one_batch(predictor, data, rows, size, first)
         calls.on_predict_chunk_end(0, {})
-        return _checked(jax.tree.map(np.array, out), rows)
-    group = 1 if calls.needs_batches("predict") else _group_steps(predictor.struct, size)
-    return _in_groups(predictor, data, rows, size, group, calls)
+        return out
+    group = 1 if listening else _group_steps((first, predictor.struct))
+    whole = rows if rows % size and predictor.fills(first, size) else rows // size * size
+    return _in_groups(model, predictor, data, whole, rows, size, group, calls)
 
 
-def _group_steps(struct: Any, size: int) -> int:
-    per_step = sum(
-        int(np.prod(s.shape)) * s.dtype.itemsize for s in jax.tree.leaves(struct)
-    )
+def _one_batch(predictor: Predictor, data: Any, rows: int, size: int, first: Any) -> Any:
+    """Predict at most one batch: a single row as it is, others filled up where that is sound."""
+    if 1 < rows < size and predictor.fills(first, size):
+        data = _padded(data, size - rows)
+    state, fixed = predictor.values()
+    state, out = predictor.one(state, fixed, data)
+    predictor.write_back(state)
+    return _on_host(out, rows)
+
+
+def _group_steps(structs: Any) -> int:
+    """Return how many batches of inputs and outputs fit the bytes of one call."""
+    per_step = sum(int(np.prod(s.shape)) * s.dtype.itemsize for s in jax.tree.leaves(structs))
     return max(1, min(GROUP_STEPS, GROUP_BYTES // max(per_step, 1)))
 
 
 def _in_groups(
-    predictor: Predictor, data: Any, rows: int, size: int, group: int, calls: Any
+    model: Any,
+    predictor: Predictor,
+    data: Any,
+    whole: int,
+    rows: int,
+    size: int,
+    group: int,
+    calls: Any,
 ) -> Any:
+    """Predict group by group.
+
+    Args:
+        model: its `stop_predicting` ends the loop.
+        predictor: the programs.
+        data: nest of arrays.
+        whole: rows that go through the program for groups.
+        rows: all rows; those after `whole` are a last, smaller batch.
+        size: rows in a batch.
+        group: batches in a group.
+        calls: callbacks.
+    """
     parts = []
-    for start, count in _spans(rows, size, group):
+    model.stop_predicting = False
+    spans = [(s, min(group * size, whole - s)) for s in range(0, whole, group * size)]
+    for start, count in [*spans, *([(whole, rows - whole)] if whole < rows else [])]:
         piece = tree.map_structure(lambda a, s=start, c=count: a[s : s + c], data)
         calls.on_predict_batch_begin(start // size)
         state, fixed = predictor.values()
-        steps = count // size
-        if count % size:
+        steps = -(-count // size)
+        if start == whole:
             state, out = predictor.one(state, fixed, piece)
-            steps = 1
         else:
             piece = _padded(piece, group * size - count)
             state, out = predictor.many(state, fixed, piece, np.int32(steps), size, group)
         predictor.write_back(state)
         last = start // size + steps - 1
         # Copied at once: outputs that stay on the device would fill its memory.
-        parts.append(jax.tree.map(lambda a, c=count: np.array(a[:c]), out))
+        parts.append(_on_host(out, count))
         calls.on_predict_batch_end(last, {"outputs": parts[-1]})
         calls.on_predict_chunk_end(last, {})
-    joined = jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
-    return _checked(joined, rows)
+        if model.stop_predicting:
+            break
+    return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
+
+
+def _on_host(out: Any, rows: int) -> Any:
+    """Copy the first rows; slicing on the device would compile a program for each number."""
+    return jax.tree.map(lambda a: np.array(np.asarray(a)[:rows]), out)
 
 
 def _padded(piece: Any, missing: int) -> Any:
@@ -170,17 +223,9 @@ def _padded(piece: Any, missing: int) -> Any:
     )
 
 
-def _spans(rows: int, size: int, group: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, rows) of groups of whole batches, then of the last smaller batch."""
-    whole = rows // size * size
-    for start in range(0, whole, group * size):
-        yield start, min(group * size, whole - start)
-    if whole < rows:
-        yield whole, rows - whole
-
-
 def _eagerly(model: Any, data: Any, rows: int, size: int, calls: Any) -> Any:
     parts = []
+    model.stop_predicting = False
     for index, start in enumerate(range(0, rows, size)):
         calls.on_predict_batch_begin(index)
         piece = tree.map_structure(
@@ -188,14 +233,15 @@ def _eagerly(model: Any, data: Any, rows: int, size: int, calls: Any) -> Any:
         )
         parts.append(jax.tree.map(np.array, model.predict_step(piece)))
         calls.on_predict_batch_end(index, {"outputs": parts[-1]})
+        if model.stop_predicting:
+            break
     return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
 
 
-def _checked(outputs: Any, rows: int) -> Any:
-    for leaf in jax.tree.leaves(outputs):
-        if leaf.ndim == 0 or leaf.shape[0] != rows:
+def _check_rows(struct: Any, size: int) -> None:
+    for leaf in jax.tree.leaves(struct):
+        if not leaf.shape or leaf.shape[0] != size:
             raise ValueError(
-                f"predict: an output has shape {leaf.shape}, but there are {rows} rows. Each "
+                f"predict: for a batch of {size} rows an output has shape {leaf.shape}. Each "
                 "output needs one row per input row; give predict_step or call a batch axis."
             )
-    return outputs

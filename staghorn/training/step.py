@@ -21,7 +21,7 @@ State = dict[str, jax.Array]
 
 _UNSEEN_CHANGE = """\
 Variable '{path}' changes in this step only sometimes: it did not when the step was first traced.
-A compiled step must do the same every time. Look for an `if` over Python state around its assign."""
+A compiled step must do the same each time. Look for an `if` over Python state around its assign."""
 
 
 def take_rows(data: Any, rows: Any) -> Any:

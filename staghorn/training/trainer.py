@@ -25,11 +25,11 @@ from staghorn.training.data import (
 )
 from staghorn.training.loop import eager_step, epoch_runner
 from staghorn.training.predictor import predict_arrays
-from staghorn.training.validation import check_inputs, check_targets
+from staghorn.training.validation import check_inputs, check_targets, sole_input
 
 _SHORT_PASS = """\
-steps={steps}, but a pass over the data has {every} batches of {batch_size}. An epoch ends where \
-the pass ends: some epochs are shorter. Leave steps_per_epoch out, or give more data."""
+steps_per_epoch={steps}, but a pass over the data has {every} batches of \
+{batch_size}. An epoch ends where the pass ends: some are shorter. Leave steps_per_epoch out, or give more data."""
 
 
 class Trainer(TrainerBase):
@@ -82,50 +82,35 @@ class Trainer(TrainerBase):
             ValueError: before anything is trained, if the data does not fit the model.
         """
         self._assert_compiled("fit")
+        _check_counts("fit", batch_size=batch_size, epochs=epochs, steps_per_epoch=steps_per_epoch)
         _check_counts(
-            "fit",
-            batch_size=batch_size,
-            epochs=epochs,
-            steps_per_epoch=steps_per_epoch,
-            validation_steps=validation_steps,
-            validation_batch_size=validation_batch_size,
+            "fit", validation_steps=validation_steps, validation_batch_size=validation_batch_size
         )
         _check_frequency(validation_freq)
-        x, y, sample_weight = _standardize(x, y, sample_weight)
+        data = _standardize(x, y, sample_weight)
         if validation_data is not None:
             validation_data = _validation_arrays(validation_data)
         elif validation_split:
-            (x, y, sample_weight), validation_data = split_rows(
-                (x, y, sample_weight), validation_split
-            )
-        sample_weight = _with_class_weights(y, sample_weight, class_weight)
-        feed = self._feed(
-            (x, y, sample_weight), batch_size, steps_per_epoch, shuffle=_check_shuffle(shuffle)
-        )
+            data, validation_data = split_rows(data, validation_split)
+        data = _with_class_weights(data, class_weight)
+        feed = self._feed(data, batch_size, steps_per_epoch, shuffle=_check_shuffle(shuffle))
         validation = None
         if validation_data is not None:
             size = validation_batch_size or batch_size
             validation = self._feed(validation_data, size, validation_steps, "validation_data")
-        calls = CallbackList(
-            callbacks,
-            add_history=True,
-            add_progbar=verbose != 0,
-            verbose=verbose,
-            epochs=epochs,
-            steps=steps_per_epoch or feed.steps_per_epoch,
-            model=self,
-        )
+        steps = steps_per_epoch or feed.steps_per_epoch
+        calls = self._calls(callbacks, verbose, steps, epochs, add_history=True)
         self.stop_training = False
         run = epoch_runner(self, "train", feed, calls)
+        _warn_of_short_epochs(feed, steps_per_epoch, epochs - initial_epoch)
         calls.on_train_begin()
-        logs: dict[str, Any] = {}
         try:
+            logs = {}
             for epoch in range(initial_epoch, epochs):
                 calls.on_epoch_begin(epoch)
                 logs = self._train_epoch(run, epoch - initial_epoch)
                 if validation is not None and _validates(epoch, validation_freq):
-                    found = self._evaluate_feed(validation, calls)
-                    logs = {**logs, **{f"val_{name}": value for name, value in found.items()}}
+                    logs |= self._validation_logs(validation, calls)
                 calls.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
@@ -135,6 +120,22 @@ class Trainer(TrainerBase):
         calls.on_train_end(logs)
         assert isinstance(self.history, History)
         return self.history
+
+    def _calls(
+        self, callbacks: Any, verbose: Any, steps: int, epochs: int = 1, add_history: bool = False
+    ) -> CallbackList:
+        return CallbackList(
+            callbacks,
+            add_history=add_history,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=epochs,
+            steps=steps,
+            model=self,
+        )
+
+    def _validation_logs(self, feed: ArrayFeed, calls: CallbackList) -> dict[str, Any]:
+        return {f"val_{name}": value for name, value in self._evaluate_feed(feed, calls).items()}
 
     def _train_epoch(self, run: Callable[[int], dict[str, Any]], index: int) -> dict[str, Any]:
         self._in_epoch = True
@@ -163,14 +164,9 @@ class Trainer(TrainerBase):
         if batch_size is None:
             batch_size = 32 if steps is None else -(-count_rows(data) // steps)
         seed = make_default_seed() if shuffle else 0
-        packed = pack_x_y_sample_weight(*data)
+        packed = pack_x_y_sample_weight(sole_input(self, data[0]), *data[1:])
         feed = ArrayFeed(packed, batch_size, shuffle=shuffle, seed=seed, steps=steps)
         self._check_data(feed, what)
-        every = -(-feed.rows // batch_size)
-        if steps is not None and (steps > every or (every % steps and not what)):
-            warnings.warn(
-                _SHORT_PASS.format(steps=steps, every=every, batch_size=batch_size), stacklevel=3
-            )
         return feed
 
     def _check_data(self, feed: ArrayFeed, what: str = "") -> None:
@@ -218,14 +214,7 @@ class Trainer(TrainerBase):
         self._assert_compiled("evaluate")
         _check_counts("evaluate", batch_size=batch_size, steps=steps)
         feed = self._feed(_standardize(x, y, sample_weight), batch_size, steps)
-        calls = CallbackList(
-            callbacks,
-            add_progbar=verbose != 0,
-            verbose=verbose,
-            epochs=1,
-            steps=steps or feed.steps_per_epoch,
-            model=self,
-        )
+        calls = self._calls(callbacks, verbose, steps or feed.steps_per_epoch)
         return self._in_form(self._evaluate_feed(feed, calls), return_dict)
 
     def _in_form(self, logs: dict[str, Any], return_dict: bool) -> Any:
@@ -266,21 +255,14 @@ class Trainer(TrainerBase):
             (5, 2)
         """
         _check_counts("predict", batch_size=batch_size, steps=steps)
-        x = to_arrays(x, "x")
+        x = sole_input(self, to_arrays(x, "x"))
         rows = count_rows(x)
         check_inputs(self, x, "")
         size = batch_size or (32 if steps is None else -(-rows // steps))
         if steps is not None:
             rows = min(rows, steps * size)
             x = tree.map_structure(lambda a: a[:rows], x)
-        calls = CallbackList(
-            callbacks,
-            add_progbar=verbose != 0,
-            verbose=verbose,
-            epochs=1,
-            steps=-(-rows // size),
-            model=self,
-        )
+        calls = self._calls(callbacks, verbose, -(-rows // size))
         calls.on_predict_begin()
         outputs = predict_arrays(self, x, rows, size, calls)
         calls.on_predict_end()
@@ -310,8 +292,7 @@ class Trainer(TrainerBase):
     def _on_batch(
         self, mode: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool
     ) -> Any:
-        data = _standardize(x, y, sample_weight)
-        data = (*data[:2], _with_class_weights(data[1], data[2], class_weight))
+        data = _with_class_weights(_standardize(x, y, sample_weight), class_weight)
         feed = self._feed(data, count_rows(data), None)
         with self._metrics_kept():
             return self._in_form(self._one_batch(mode, feed), return_dict)
@@ -328,7 +309,7 @@ class Trainer(TrainerBase):
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch as NumPy arrays."""
-        x = to_arrays(x, "x")
+        x = sole_input(self, to_arrays(x, "x"))
         check_inputs(self, x, "")
         rows = count_rows(x)
         return predict_arrays(self, x, rows, rows, CallbackList())
@@ -343,10 +324,11 @@ def _standardize(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
     return data
 
 
-def _with_class_weights(y: Any, sample_weight: Any, class_weight: Any) -> Any:
-    """Return the sample weights, made from class weights where those are given."""
+def _with_class_weights(data: Any, class_weight: Any) -> tuple[Any, Any, Any]:
+    """Return x, y and the weights of the rows, from class weights where those are given."""
+    x, y, sample_weight = data
     if class_weight is None:
-        return sample_weight
+        return data
     if sample_weight is not None:
         raise ValueError(
             "class_weight and sample_weight cannot be used together. Multiply the class weights "
@@ -354,7 +336,16 @@ def _with_class_weights(y: Any, sample_weight: Any, class_weight: Any) -> Any:
         )
     if y is None:
         raise ValueError("class_weight needs targets y.")
-    return class_weights_to_sample_weights(y, class_weight)
+    return x, y, class_weights_to_sample_weights(y, class_weight)
+
+
+def _warn_of_short_epochs(feed: ArrayFeed, steps: int | None, epochs: int) -> None:
+    """Warn where the data ends in the middle of an epoch."""
+    every = -(-feed.rows // feed.batch_size)
+    if steps is not None and every % steps and epochs >= -(-every // steps):
+        warnings.warn(
+            _SHORT_PASS.format(steps=steps, every=every, batch_size=feed.batch_size), stacklevel=3
+        )
 
 
 def _validation_arrays(data: Any) -> tuple[Any, Any, Any]:

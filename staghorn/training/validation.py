@@ -21,6 +21,12 @@ between 0 and {last}.
 {fix}"""
 
 
+def sole_input(model: Any, x: Any) -> Any:
+    """Return the array in a list of one, for a Sequential model, whose layers take no lists."""
+    stack = getattr(model, "_stack", None) is not None
+    return x[0] if stack and isinstance(x, (list, tuple)) and len(x) == 1 else x
+
+
 def check_inputs(model: Any, x: Any, what: str) -> None:
     """Check the shapes of x against the model's inputs, naming the input that does not fit."""
     if not getattr(model, "built", False) or getattr(model, "_graph", None) is None:

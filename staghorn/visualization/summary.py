@@ -41,9 +41,10 @@ if TYPE_CHECKING:
 # rich's names for the colours Keras prints in.
 NUMBER, NOTHING, TYPE, FROZEN = "color(34)", "color(45)", "color(33)", "color(9)"
 UNKNOWN = "?"
+NEAREST = 3  # sources shown of a traced call that has many
 NOT_BUILT = """\
  Not built: shapes and weights are unknown until the model sees its input.
- Call model.build(input_shape), or model(x[:1]) on your data, before model.summary()."""
+ Call model.build(input_shape), or model(x[:1]) on your data, first."""
 
 
 class Source(NamedTuple):
@@ -458,6 +459,18 @@ class _Trace:
                 else:
                     sources = (Source(call.operation.name, call.index, position),)
             origins.update((id(v), sources) for v in equation.outvars)
+        for call in self.calls:
+            call.sources = self._nearest(call.sources)
+
+    def _nearest(self, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        """Shorten a long list: a running sum, x = x + block(x), reaches back to every block."""
+        if len(sources) <= NEAREST + 1:
+            return sources
+        order: dict[tuple[str, int | None], int] = {
+            (call.operation.name, call.index): i for i, call in enumerate(self.calls)
+        }
+        latest = sorted(sources, key=lambda s: order.get((s.name, s.call), -1))[-NEAREST:]
+        return (*latest, Source(f"{len(sources) - NEAREST} earlier"))
 
 
 def _refuse(*args: Any) -> None:
@@ -516,7 +529,7 @@ def render(
     console.print(Text(f'Model: "{summary.name}"', style="bold"))
     console.print(table)
     for label, (count, size) in summary.totals.items():
-        line = Text(" ").append(f"{label}: ", "bold").append(f"{count:,}", NUMBER)
+        line = Text().append(f" {label}: ", "bold").append(f"{count:,}", NUMBER)
         console.print(line.append(f" ({readable_size(size)})"))
     if summary.note:
         console.print(Text(summary.note))

@@ -322,7 +322,8 @@ def test_hard_cases(subject, case, tmp_path):
 @pytest.mark.parametrize("package", [layers, losses, metrics, optimizers, callbacks])
 def test_every_public_class_has_a_row(package):
     family = package.__name__.rsplit(".", maxsplit=1)[-1]
-    rows = {subject.split(":")[1] for subject in ROWS if subject.startswith(family[:-1].rstrip("e"))}
+    prefix = family[:-1].rstrip("e")
+    rows = {subject.split(":")[1] for subject in ROWS if subject.startswith(prefix)}
     classes = {
         name
         for name in package.__all__

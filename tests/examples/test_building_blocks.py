@@ -21,7 +21,8 @@ EVEN = (LABELS % 2 == 0).astype("float32")
 def blocks(monkeypatch):
     """Return `build(library, name)`, which runs the example's own function on a library."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    spec = importlib.util.spec_from_file_location("building_blocks", EXAMPLES / "building_blocks.py")
+    path = EXAMPLES / "building_blocks.py"
+    spec = importlib.util.spec_from_file_location("building_blocks", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 

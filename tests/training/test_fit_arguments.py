@@ -52,6 +52,7 @@ ARGUMENTS = {
     "steps_per_epoch": {"batch_size": 2, "steps_per_epoch": 1, "epochs": 7},
     "steps without batch size": {"batch_size": None, "steps_per_epoch": 5},
     "default batch": {"batch_size": None},
+    "steps that end early": {"batch_size": 2, "steps_per_epoch": 3, "epochs": 1},
     "large batch": {"batch_size": 64},
 }
 
@@ -64,8 +65,8 @@ def test_arguments(name):
 
 @pytest.mark.parametrize("steps", [3, 6])
 def test_steps_that_do_not_fit_the_data_warn(steps):
-    """5 batches. As in keras, an epoch in which the data ends is short, and the next starts over."""
-    with pytest.warns(UserWarning, match=r"steps=\d|ran out of data"):
+    """5 batches. As in keras, the epoch in which they end is short, and the next starts over."""
+    with pytest.warns(UserWarning, match=r"steps_per_epoch=\d, but|ran out of data"):
         fit_both(dense(), {"loss": "mse"}, X, Y, batch_size=2, steps_per_epoch=steps, epochs=4)
 
 
@@ -231,6 +232,7 @@ def test_evaluate_in_steps():
         model.compile("sgd", "mse", metrics=["mae"])
         results.append([
             *model.evaluate(X, Y, batch_size=3, steps=2, verbose=0),
+            *model.evaluate(X, Y, batch_size=2, steps=3, verbose=0),
             *model.evaluate(X, Y, steps=3, sample_weight=ROW_WEIGHTS, verbose=0),
         ])  # fmt: skip
     assert_close(*results)

@@ -44,7 +44,7 @@ def subclassed(outputs=3, **compile_with):
 LABELS = np.arange(10) % 3
 CASES = {
     "features": (sequential, (X[:, :2], Y), {}, r"expected shape \(None, 3\), got \(10, 2\)"),
-    "axis": (sequential, (X[0], Y), {}, "axis is missing"),
+    "axis": (sequential, (X[:, 0], Y), {}, "axis is missing"),
     "lengths": (sequential, (X, Y[:9]), {}, r"different numbers of rows: 10 .* 9 "),
     "weights": (sequential, (X, Y), {"sample_weight": np.ones(9)}, "different numbers of rows"),
     "empty": (sequential, (X[:0], Y[:0]), {}, "0 rows"),
@@ -111,7 +111,7 @@ def test_errors_come_before_training(case):
 def test_columns_that_hold_no_numbers_are_named():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"AT": [1.0, 2.0], "city": ["Rome", "Oslo"], "RH": [1.0, 2.0]})
-    with pytest.raises(ValueError, match="column 'city' holds .*'Rome'.*get_dummies"):
+    with pytest.raises(ValueError, match=r"column 'city' holds .*'Rome'.*get_dummies"):
         sequential().fit(frame, Y[:2])
     with pytest.raises(ValueError, match="y: column 'city'"):
         sequential().fit(X[:2], frame["city"])

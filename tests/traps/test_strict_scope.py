@@ -1,4 +1,4 @@
-"""The bridge between state and arguments: no stale reads, no leaking writes, nothing left behind."""
+"""The bridge of state and arguments: no stale reads, no leaking writes, nothing left behind."""
 
 import gc
 

@@ -18,7 +18,7 @@ def wide_and_equal_names(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)  # collecting garbage costs half a second
 
 
 def printed(model, **options):
@@ -258,6 +258,25 @@ def test_layer_called_twice_and_mixed_precision():
     encoder, head = summary.rows
     assert encoder.connected_to == ("inputs", "inputs")
     assert head.connected_to == ("dense[0][0]", "dense[1][0]")
+
+
+def test_running_sum_shows_the_nearest_sources():
+    class Stream(staghorn.Model):
+        def __init__(self):
+            super().__init__()
+            self.blocks = [staghorn.layers.Dense(4) for _ in range(6)]
+
+        def call(self, x):
+            for block in self.blocks:
+                x = block(x) + x
+            return x
+
+    model = Stream()
+    model(np.ones((2, 4), "float32"))
+    rows = summarize(model).rows
+    assert rows[3].connected_to == ("dense_2[0][0]", "dense_1[0][0]", "dense[0][0]", "x")
+    nearest = ("dense_2[0][0]", "dense_3[0][0]", "dense_4[0][0]")
+    assert rows[5].connected_to == (*nearest, "3 earlier")
 
 
 def test_nested_subclassed_models_expand():
