@@ -28,8 +28,9 @@ from staghorn.training.predictor import predict_arrays
 from staghorn.training.validation import check_inputs, check_targets, sole_input
 
 _SHORT_PASS = """\
-steps_per_epoch={steps}, but a pass over the data has {every} batches of \
-{batch_size}. An epoch ends where the pass ends: some are shorter. Leave steps_per_epoch out, or give more data."""
+steps_per_epoch={steps}, but a pass over the data has {every} batches of {batch_size}.
+An epoch ends where the pass ends, so that some are short. Leave steps_per_epoch out, or give
+more data."""
 
 
 class Trainer(TrainerBase):
