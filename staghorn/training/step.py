@@ -136,7 +136,11 @@ class Program:
 
     def _one_step(self, state: State, fixed: State, batch: Any) -> tuple[State, Any]:
         state, logs = self._scoped(state, fixed, self.step, batch)
-        return state, (_as_arrays(logs) if self.results is None else None)
+        if self.results is not None:
+            return state, None
+        logs = _as_arrays(logs)
+        _check_logs(logs, self.log_struct)
+        return state, logs
 
     def _begin(self, state: State, fixed: State, fresh: jax.Array) -> State:
         """Reset metrics inside the program: doing it outside costs an array per metric."""
@@ -208,6 +212,16 @@ def _as_arrays(logs: Any) -> Any:
         return jax.lax.convert_element_type(array, array.dtype)
 
     return jax.tree.map(definite, {} if logs is None else logs, is_leaf=_is_variable)
+
+
+def _check_logs(logs: Any, struct: Any) -> None:
+    """Raise where logs have a size that depends on the batch: a smaller last one cannot have it."""
+    if jax.tree.map(jnp.shape, logs) != jax.tree.map(lambda s: s.shape, struct):
+        shapes = {name: jnp.shape(value) for name, value in logs.items()}
+        raise ValueError(
+            f"train_step returned logs of the shapes {shapes}, which differ between batches. Logs "
+            "are numbers for a whole batch: return for instance staghorn.ops.mean(value)."
+        )
 
 
 def _is_variable(x: Any) -> bool:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         register_keras_serializable as register_keras_serializable,
     )
     from staghorn.engine.serialization import serialize_keras_object as serialize_keras_object
+    from staghorn.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
+    from staghorn.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
     from staghorn.utils.numerical import normalize as normalize
     from staghorn.utils.numerical import to_categorical as to_categorical
     from staghorn.utils.random_seed import get_random_seed as get_random_seed
@@ -30,11 +32,13 @@ _NAMES = {
     "get_registered_name": "engine.serialization",
     "get_registered_object": "engine.serialization",
     "normalize": "utils.numerical",
+    "pack_x_y_sample_weight": "training.data",
     "register_keras_serializable": "engine.serialization",
     "serialize_keras_object": "engine.serialization",
     "set_random_seed": "utils.random_seed",
     "standardize_dtype": "engine.dtypes",
     "to_categorical": "utils.numerical",
+    "unpack_x_y_sample_weight": "training.data",
 }
 
 __all__ = sorted(_NAMES)
