@@ -32,6 +32,7 @@ __all__ = [
     "global_seed",
     "global_seed_generator",
     "make_default_seed",
+    "make_shuffle_seed",
     "normal",
     "randint",
     "reset_global_seed",
@@ -61,6 +62,18 @@ def make_default_seed() -> int:
         True
     """
     return python_random.randint(1, int(1e9))
+
+
+def make_shuffle_seed() -> int:
+    """Draw a seed for the order of rows from NumPy's global generator, as Keras shuffles with it.
+
+    Python's `random` stays untouched: weights made after a `fit` still equal Keras's.
+
+    Example:
+        >>> 0 <= staghorn.random.make_shuffle_seed() < 10**9
+        True
+    """
+    return int(np.random.randint(0, int(1e9)))
 
 
 class SeedGenerator(Configurable):

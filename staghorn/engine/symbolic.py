@@ -65,6 +65,7 @@ class KerasTensor:
         self.ragged = bool(ragged)
         self.name = name or naming.unique_name("keras_tensor")
         self._keras_history: History | None = None
+        self._keras_mask: KerasTensor | None = None
 
     @property
     def shape(self) -> tuple:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from staghorn.engine import tree
+from staghorn.engine import shapes, tree
 from staghorn.engine.dtypes import is_float
 from staghorn.engine.frame import Frame, current_frame
 from staghorn.engine.masks import get_mask, set_mask
@@ -241,11 +241,44 @@ def fill_masks(call: Call) -> None:
                     call.kwargs = {**call.kwargs, key: mask}
 
 
+def mask_of(x: Any) -> Any:
+    """Return the mask of an array or a symbolic tensor, or None."""
+    if isinstance(x, KerasTensor):
+        return x._keras_mask
+    return get_mask(x) if is_tensor(x) else None
+
+
 def masks_of(nest: Any) -> Any:
-    """Return the masks of the arrays in a nest, in the same form."""
+    """Return the masks of the tensors in a nest, in the same form."""
     if isinstance(nest, (list, tuple, dict)):
-        return tree.map_structure(lambda x: get_mask(x) if is_tensor(x) else None, nest)
-    return get_mask(nest) if is_tensor(nest) else None
+        return tree.map_structure(mask_of, nest)
+    return mask_of(nest)
+
+
+def symbolic_spec(layer: Layer, call: Call) -> Any:
+    """Return what the layer makes of symbolic inputs; a `call` that takes a mask is given one."""
+    own = type(layer).compute_output_spec
+    if getattr(own, "_is_default", False):
+        fill_masks(call)
+    return layer.compute_output_spec(*call.args, **call.kwargs)
+
+
+def carry_symbolic_masks(layer: Layer, call: Call, outputs: Any) -> None:
+    """Say which outputs will have a mask, and of what shape; its values come with the data."""
+    if not layer.supports_masking:
+        return
+    graph = getattr(layer, "_graph", None)
+    if graph is not None:
+        masks: Any = [tensor._keras_mask for tensor in graph.outputs]
+    else:
+        previous = masks_of(call.first)
+        if not layer._overrides_compute_mask and not any_mask(previous):
+            return
+        what = f"{type(layer).__name__} '{layer.name}', compute_mask"
+        masks = shapes.infer(layer.compute_mask, (call.first, previous), {}, what)
+    for output, mask in zip(tree.flatten(outputs), tree.flatten(masks), strict=False):
+        if isinstance(mask, KerasTensor) and isinstance(output, KerasTensor):
+            output._keras_mask = mask
 
 
 def any_mask(nest: Any) -> bool:
@@ -258,7 +291,9 @@ def any_mask(nest: Any) -> bool:
 def carry_masks(layer: Layer, call: Call, outputs: Any) -> None:
     """Attach the masks that leave the layer to its outputs; warn once where one is lost."""
     if not layer.supports_masking:
-        if any_mask(call.mask) and not layer._warned_of_mask:
+        # A call that takes the mask has used it; one that does not has lost it.
+        lost = any_mask(call.mask) and not call.signature.has_mask
+        if lost and not layer._warned_of_mask:
             layer._warned_of_mask = True
             warnings.warn(
                 f"{type(layer).__name__} '{layer.name}' was given an input with a mask and does "

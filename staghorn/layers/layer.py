@@ -115,6 +115,7 @@ class Layer(Configurable):
             cls._overrides_build = not getattr(build, "_is_default", False)
         if "compute_mask" in cls.__dict__:
             cls._overrides_compute_mask = True
+            cls.supports_masking = cls.__dict__.get("supports_masking", True)
         if "compute_output_shape" in cls.__dict__:
             cls._overrides_output_shape = True
 
@@ -492,9 +493,11 @@ class Layer(Configurable):
             self._clear_losses()
         if call.symbolic:
             with calling.frame_for(self, training):
-                spec = self.compute_output_spec(*call.args, **call.kwargs)
-            self.built = True
-            return connect(self, args, kwargs, spec)
+                spec = calling.symbolic_spec(self, call)
+                self.built = True
+                outputs = connect(self, args, kwargs, spec)
+                calling.carry_symbolic_masks(self, call, outputs)
+            return outputs
         calling.fill_training(call, training)
         calling.fill_masks(call)
         if training is None and call.signature.has_training:
@@ -539,6 +542,8 @@ class Layer(Configurable):
             return self.call(*inner.args, **inner.kwargs)
 
         return shapes.infer(run, args, kwargs, f"{type(self).__name__} '{self.name}'")
+
+    compute_output_spec._is_default = True  # type: ignore[attr-defined]
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """Return the mask of the output: by default the input's own."""

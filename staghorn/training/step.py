@@ -135,10 +135,9 @@ class Program:
             return {key: scope.get(v) for key, v in self.changing.items()}, out
 
     def _one_step(self, state: State, fixed: State, batch: Any) -> tuple[State, Any]:
-        state, logs = self._scoped(state, fixed, self.step, batch)
         if self.results is not None:
-            return state, None
-        logs = _as_arrays(logs)
+            return self._scoped(state, fixed, self.step, batch)[0], None
+        state, logs = self._scoped(state, fixed, lambda b: _as_arrays(self.step(b)), batch)
         _check_logs(logs, self.log_struct)
         return state, logs
 
@@ -149,8 +148,9 @@ class Program:
 
     def _finish(self, state: State, fixed: State, logs: Any) -> Any:
         if self.results is not None:
-            _, logs = self._scoped(state, fixed, self.results)
-            logs = _as_arrays(logs)
+            # A result may be a Variable, so it becomes an array while the Scope is open.
+            results = self.results
+            _, logs = self._scoped(state, fixed, lambda: _as_arrays(results()))
         return pack_logs(logs)
 
     def _run(

@@ -12,7 +12,7 @@ import numpy as np
 from staghorn.callbacks.callback_list import CallbackList
 from staghorn.callbacks.history import History
 from staghorn.engine import tree
-from staghorn.random import make_default_seed
+from staghorn.random import make_shuffle_seed
 from staghorn.training.base import TrainerBase
 from staghorn.training.data import (
     ArrayFeed,
@@ -164,7 +164,7 @@ class Trainer(TrainerBase):
         """
         if batch_size is None:
             batch_size = 32 if steps is None else -(-count_rows(data) // steps)
-        seed = make_default_seed() if shuffle else 0
+        seed = make_shuffle_seed() if shuffle else 0
         packed = pack_x_y_sample_weight(sole_input(self, data[0]), *data[1:])
         feed = ArrayFeed(packed, batch_size, shuffle=shuffle, seed=seed, steps=steps)
         self._check_data(feed, what)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import random
 import re
 import shutil
 import warnings
@@ -133,8 +134,11 @@ def print_summary(
         not cut off. A subclassed model shows the shapes that its `call` really gives and, where
         it is not a plain chain, its connections. An unbuilt model says how to build it.
     """
+    # Importing rich draws from Python's `random`; a summary must not change what comes after it.
+    drawn = random.getstate()
     from rich.console import Console
 
+    random.setstate(drawn)
     summary = summarize(model, expand_nested, layer_range)
     if positions is not None and len(positions) == 3 and not isinstance(model, Functional):
         summary = Summary(summary.name, summary.rows, False, summary.totals, summary.note)
