@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from staghorn import layers as layers
     from staghorn import losses as losses
     from staghorn import metrics as metrics
+    from staghorn import mixed_precision as mixed_precision
     from staghorn import models as models
     from staghorn import ops as ops
     from staghorn import optimizers as optimizers
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from staghorn import utils as utils
     from staghorn import visualization as visualization
     from staghorn.dtype_policies import DTypePolicy as DTypePolicy
+    from staghorn.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
     from staghorn.engine.scope import functionalize as functionalize
     from staghorn.engine.scope import jit as jit
     from staghorn.engine.scope import value_and_grad as value_and_grad
@@ -47,13 +49,14 @@ __version__ = "0.1.0"
 
 _SUBPACKAGES = frozenset([
     "activations", "callbacks", "config", "constraints", "dtype_policies", "engine",
-    "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers", "random",
-    "regularizers", "saving", "tree", "utils", "visualization",
+    "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops",
+    "optimizers", "random", "regularizers", "saving", "tree", "utils", "visualization",
 ])  # fmt: skip
 
 # name → module that defines it
 _NAMES = {
     "DTypePolicy": "dtype_policies",
+    "FloatDTypePolicy": "dtype_policies",
     "Functional": "models",
     "Initializer": "initializers",
     "Input": "layers.input",
@@ -82,9 +85,9 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"staghorn.{_NAMES[name]}"), name)
         globals()[name] = value
         return value
-    from staghorn.engine.registry import suggestion
+    from staghorn.engine.registry import missing_names
 
-    raise AttributeError(f"staghorn has no attribute {name!r}.{suggestion(name, __all__)}")
+    return missing_names(__name__, __all__)(name)
 
 
 def __dir__() -> list[str]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
-from staghorn.engine.registry import Family
+from staghorn.engine.registry import Family, missing_names
 from staghorn.engine.serialization import serialize_keras_object
 from staghorn.engine.symbolic import op
 from staghorn.ops import nn, numpy
@@ -220,3 +220,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         'tanh'
     """
     return FAMILY.deserialize(config, custom_objects)
+
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = missing_names(__name__, __all__)

@@ -1,6 +1,24 @@
 """Global defaults: float type, fuzz factor, image layout, backend name."""
 
+import importlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from staghorn.dtype_policies import dtype_policy as dtype_policy
+    from staghorn.dtype_policies import set_dtype_policy as set_dtype_policy
+
+__all__ = [
+    "backend",
+    "dtype_policy",
+    "epsilon",
+    "floatx",
+    "image_data_format",
+    "set_dtype_policy",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_data_format",
+]
 
 _FLOAT_TYPES = ("bfloat16", "float16", "float32", "float64")
 _DATA_FORMATS = ("channels_first", "channels_last")
@@ -94,3 +112,15 @@ def backend() -> str:
         'jax'
     """
     return "jax"
+
+
+def __getattr__(name: str) -> Any:
+    # By name, because every other file may import this one.
+    if name in ("dtype_policy", "set_dtype_policy"):
+        return getattr(importlib.import_module("staghorn.dtype_policies"), name)
+    registry = importlib.import_module("staghorn.engine.registry")
+    return registry.missing_names(__name__, __all__)(name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

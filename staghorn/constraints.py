@@ -1,14 +1,14 @@
 """Projections of weights, applied after each optimizer step: an array in, one like it out."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from staghorn import config as defaults
 from staghorn.engine.dtypes import is_float
-from staghorn.engine.registry import Family
+from staghorn.engine.registry import Family, missing_names
 from staghorn.engine.serialization import Configurable
 
 __all__ = [
@@ -214,3 +214,7 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
         0
     """
     return FAMILY.deserialize(config, custom_objects)
+
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = missing_names(__name__, __all__)

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from staghorn import config as defaults
 from staghorn.engine.dtypes import standardize_dtype
-from staghorn.engine.registry import Family, suggestion
+from staghorn.engine.registry import Family, missing_names, suggestion
 from staghorn.engine.serialization import Configurable, serialize_keras_object
 
 __all__ = [
@@ -351,3 +351,7 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     if isinstance(config, dict) and config.get("class_name") == "FloatDTypePolicy":
         config = {**config, "class_name": "DTypePolicy"}  # Keras's older name for the same thing
     return FAMILY.deserialize(config, custom_objects)
+
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = missing_names(__name__, __all__)

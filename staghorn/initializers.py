@@ -6,7 +6,7 @@ built inside any JAX trace. For equal seeds they are Keras's numbers.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from staghorn.engine.arguments import Options, Positive
 from staghorn.engine.dtypes import is_array, is_float, standardize_dtype
 from staghorn.engine.jax_internals import is_tracer
 from staghorn.engine.naming import to_snake_case
-from staghorn.engine.registry import Family
+from staghorn.engine.registry import Family, missing_names
 from staghorn.engine.serialization import (
     Configurable,
     deserialize_keras_object,
@@ -641,3 +641,7 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
         2.0
     """
     return FAMILY.deserialize(config, custom_objects)
+
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = missing_names(__name__, __all__)

@@ -1,7 +1,7 @@
 """Penalties on weights or activations: an array in, a scalar out, added to the loss."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import numpy as np
 from staghorn import config as defaults
 from staghorn.engine.arguments import Interval, Options
 from staghorn.engine.dtypes import is_float
-from staghorn.engine.registry import Family
+from staghorn.engine.registry import Family, missing_names
 from staghorn.engine.serialization import Configurable
 
 __all__ = [
@@ -261,3 +261,7 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
         0.5
     """
     return FAMILY.deserialize(config, custom_objects)
+
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = missing_names(__name__, __all__)

@@ -74,5 +74,5 @@ def test_a_variable_is_projected_by_its_value():
 
 
 def test_get_names_the_nearest_constraint():
-    with pytest.raises(ValueError, match="Did you mean 'max_norm'"):
+    with pytest.raises(ValueError, match="Did you mean 'MaxNorm'"):
         constraints.get("maxnorm_")

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import staghorn
 from staghorn import config, dtype_policies
 from staghorn.dtype_policies import DTypePolicy, DTypePolicyMap
 from tests.oracle import keras
@@ -155,3 +156,26 @@ def test_maps_refuse_ambiguity_and_duplicates():
     del policies["a/.*"]
     assert policies["a/b"] == DTypePolicy("bfloat16")
     assert "default_policy=float32" in repr(policies)
+
+
+def test_the_global_policy_under_its_other_names():
+    mixed, config = staghorn.mixed_precision, staghorn.config
+    try:
+        mixed.set_global_policy("mixed_bfloat16")
+        assert config.dtype_policy() == mixed.global_policy() == mixed.Policy("mixed_bfloat16")
+        assert staghorn.layers.Dense(1).compute_dtype == "bfloat16"
+        config.set_dtype_policy("float16")
+        assert dtype_policies.dtype_policy().name == "float16"
+    finally:
+        dtype_policies.reset_dtype_policy()
+
+
+def test_clear_session_forgets_names_policy_and_seed():
+    first = staghorn.layers.Dense(1).name
+    staghorn.config.set_dtype_policy("mixed_bfloat16")
+    staghorn.utils.set_random_seed(7)
+    staghorn.utils.clear_session()
+    assert staghorn.layers.Dense(1).name == first == "dense"
+    assert staghorn.config.dtype_policy().name == "float32"
+    assert staghorn.utils.get_random_seed() is None
+    staghorn.utils.clear_session(free_memory=False)

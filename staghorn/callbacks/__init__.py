@@ -1,5 +1,7 @@
 """Callbacks: what happens between epochs."""
 
+from typing import TYPE_CHECKING
+
 from staghorn.callbacks.callback import Callback as Callback
 from staghorn.callbacks.callback_list import CallbackList as CallbackList
 from staghorn.callbacks.checkpoint import ModelCheckpoint as ModelCheckpoint
@@ -11,6 +13,7 @@ from staghorn.callbacks.learning_rate import LearningRateScheduler as LearningRa
 from staghorn.callbacks.learning_rate import ReduceLROnPlateau as ReduceLROnPlateau
 from staghorn.callbacks.progress import ProgbarLogger as ProgbarLogger
 from staghorn.callbacks.terminate_on_nan import TerminateOnNaN as TerminateOnNaN
+from staghorn.engine.registry import missing_names
 
 __all__ = [
     "CSVLogger",
@@ -25,3 +28,6 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = missing_names(__name__, __all__)

@@ -9,7 +9,7 @@ from typing import Any
 
 from staghorn.callbacks.callback import Logs, default
 from staghorn.callbacks.files import replacing
-from staghorn.callbacks.monitor import Monitor
+from staghorn.callbacks.monitor import Monitor, user_level
 from staghorn.engine.progbar import say
 
 
@@ -118,7 +118,7 @@ class ModelCheckpoint(Monitor):
             warnings.warn(
                 f"ModelCheckpoint: monitor {self.monitor!r} must be one number to tell the best "
                 f"model, got an array of shape {current.shape}; the model is saved every time.",
-                stacklevel=2,
+                stacklevel=user_level(),
             )
             return True
         better = self.improved(current, self.best)

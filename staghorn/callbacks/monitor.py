@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -62,6 +63,20 @@ def _rounded(value: float) -> float:
         return float(value)
     with np.errstate(over="ignore"):
         return float(np.float32(value))
+
+
+def user_level() -> int:
+    """Return the `stacklevel` by which a warning points at the user's line, such as `fit`.
+
+    Example:
+        >>> from staghorn.callbacks.monitor import user_level
+        >>> user_level()
+        1
+    """
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("staghorn."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 class Monitor(Callback):
@@ -139,7 +154,7 @@ class Monitor(Callback):
         logs = logs or {}
         value = logs.get(self.monitor)
         if value is None and not self._reported:
-            warnings.warn(self._missing(logs), stacklevel=3)
+            warnings.warn(self._missing(logs), stacklevel=user_level())
         self._reported = True  # later gaps are validation_freq at work
         return value
 

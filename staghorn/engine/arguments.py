@@ -23,6 +23,12 @@ def _article(kind: type) -> str:
     return f"{'an' if kind.__name__[0] in 'aeiou' else 'a'} {kind.__name__}"
 
 
+def _kind(value: Any) -> str:
+    """Return the name of a value's type; a list that a layer tracks is a list to its user."""
+    plain = (kind for kind in (list, dict) if isinstance(value, kind))
+    return next(plain, type(value)).__name__
+
+
 @dataclass(frozen=True)
 class Positive:
     """A number above zero."""
@@ -132,6 +138,6 @@ def check_arguments(instance: Any, table: dict[str, Check]) -> None:
         if (value is None and check.optional) or check.accepts(value):
             continue
         hint = suggestion(value, map(str, check.values)) if isinstance(check, Options) else ""
-        problems.append(f"{name} must be {check}, got {value!r} ({type(value).__name__}).{hint}")
+        problems.append(f"{name} must be {check}, got {value!r} ({_kind(value)}).{hint}")
     if problems:
         raise ValueError(f"{type(instance).__name__}: " + " ".join(problems))

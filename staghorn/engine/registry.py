@@ -5,22 +5,72 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+# Names from Keras 1, TensorFlow and PyTorch that spelling alone does not lead to ours.
+RENAMED = {
+    "W_constraint": "kernel_constraint",
+    "W_regularizer": "kernel_regularizer",
+    "b_constraint": "bias_constraint",
+    "b_regularizer": "bias_regularizer",
+    "bias": "use_bias",
+    "border_mode": "padding",
+    "BatchNorm": "BatchNormalization",
+    "cat": "concatenate",
+    "clip_by_value": "clip",
+    "concat": "concatenate",
+    "constant": "convert_to_tensor",
+    "dim_ordering": "data_format",
+    "div": "divide",
+    "eps": "epsilon",
+    "gather": "take",
+    "init": "kernel_initializer",
+    "LayerNorm": "LayerNormalization",
+    "Linear": "Dense",
+    "lr": "learning_rate",
+    "mul": "multiply",
+    "nb_epoch": "epochs",
+    "nb_filter": "filters",
+    "neg": "negative",
+    "out_features": "units",
+    "output_dim": "units",
+    "p": "rate",
+    "pow": "power",
+    "reduce_all": "all",
+    "reduce_any": "any",
+    "reduce_logsumexp": "logsumexp",
+    "reduce_max": "max",
+    "reduce_mean": "mean",
+    "reduce_min": "min",
+    "reduce_prod": "prod",
+    "reduce_std": "std",
+    "reduce_sum": "sum",
+    "reduce_variance": "var",
+    "sigma": "stddev",
+    "std": "stddev",
+    "sub": "subtract",
+    "subsample": "strides",
+}
+
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest known name, or an empty string.
+
+    Case counts only between names that are equal without it.
 
     Example:
         >>> staghorn.engine.registry.suggestion("adma", ["adam", "sgd"])
         " Did you mean 'adam'?"
     """
-    names = list(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    names, text = list(known), str(name)
+    if RENAMED.get(text) in names:
+        return f" Did you mean '{RENAMED[text]}'?"
+    folded: dict[str, list[str]] = {}
+    for candidate in names:
+        folded.setdefault(candidate.lower(), []).append(candidate)
+    close = difflib.get_close_matches(text.lower(), folded, n=1, cutoff=0.6)
     if not close:
-        folded = {candidate.lower(): candidate for candidate in names}
-        close = [
-            folded[m] for m in difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.6)
-        ]
-    return f" Did you mean '{close[0]}'?" if close else ""
+        return ""
+    (best,) = difflib.get_close_matches(text, folded[close[0]], n=1, cutoff=0.0)
+    return f" Did you mean '{best}'?"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
@@ -30,6 +80,56 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
     return ValueError(
         f"Unknown {kind} {name!r}.{suggestion(name, names)} Known: {shown} ({len(names)})."
     )
+
+
+def missing_name(
+    package: str, name: str, known: Iterable[str], not_yet: Iterable[str] = ()
+) -> AttributeError:
+    """Build the error for a name that a package does not have.
+
+    Args:
+        package: the package's dotted name.
+        name: what was asked for.
+        known: the package's public names.
+        not_yet: names that Keras has there and Staghorn does not. Default: ().
+
+    Example:
+        >>> from staghorn.engine.registry import missing_name
+        >>> str(missing_name("staghorn.layers", "LSTM", ["Dense"], ["LSTM"]))
+        'staghorn.layers has no LSTM yet. Keras has it; Staghorn does not offer it so far.'
+        >>> str(missing_name("staghorn.layers", "Densee", ["Dense"]))
+        "staghorn.layers has no 'Densee'. Did you mean 'Dense'?"
+    """
+    known = list(known)
+    spelled = {candidate.lower(): candidate for candidate in not_yet}.get(name.lower())
+    if spelled is not None and name.lower() not in map(str.lower, known):
+        return AttributeError(
+            f"{package} has no {spelled} yet. Keras has it; Staghorn does not offer it so far."
+        )
+    return AttributeError(f"{package} has no {name!r}.{suggestion(name, known)}")
+
+
+def missing_names(package: str, known: Iterable[str]) -> Callable[[str], Any]:
+    """Return a module's `__getattr__`: it raises `missing_name`'s error.
+
+    Example:
+        >>> staghorn.layers.Densee
+        Traceback (most recent call last):
+        ...
+        AttributeError: staghorn.layers has no 'Densee'. Did you mean 'Dense'?
+
+    Notes: put it under `if not TYPE_CHECKING:`, so that type checkers go on reporting such names.
+    `from package import name` keeps Python's own words.
+    """
+
+    def __getattr__(name: str) -> Any:
+        if name.startswith("_"):  # Python itself asks for `__path__` and its like
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        from staghorn.engine.not_yet import NOT_YET
+
+        raise missing_name(package, name, known, NOT_YET.get(package, ()))
+
+    return __getattr__
 
 
 class Family:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -53,7 +54,13 @@ class ConfigurableMeta(type):
     """Keeps the constructor's arguments and runs the class's table of argument checks."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        instance = super().__call__(*args, **kwargs)
+        try:
+            instance = super().__call__(*args, **kwargs)
+        except TypeError as error:
+            text = wrong_call(cls, args, kwargs, error)
+            if text is None:
+                raise
+            raise TypeError(text) from None
         object.__setattr__(instance, "_init_arguments", (args, kwargs))
         table = type(instance).arguments
         if table:
@@ -104,6 +111,49 @@ def parameter_names(cls: type) -> tuple[str, ...]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return tuple(names)
+
+
+# What Python says when a call does not fit a constructor's signature.
+_MISFIT = re.compile(
+    r"(?P<owner>.+)\.__init__\(\) "
+    r"(?P<kind>got an unexpected keyword|missing \d+ required \S+) arguments?:? (?P<names>.*)"
+)
+
+
+def wrong_call(cls: type, args: tuple, kwargs: dict[str, Any], error: TypeError) -> str | None:
+    """Say which argument of `cls(*args, **kwargs)` is wrong; None for errors of other origin.
+
+    Example:
+        >>> staghorn.layers.Dense(unit=3)
+        Traceback (most recent call last):
+        ...
+        TypeError: Dense: unknown argument 'unit'. Did you mean 'units'?
+    """
+    found = _MISFIT.match(str(error))
+    if found is None or found["owner"] not in {base.__qualname__ for base in cls.__mro__}:
+        return None
+    name, known = cls.__name__, parameter_names(cls)
+    named = re.findall(r"'(\w+)'", found["names"])
+    if found["kind"].startswith("got"):
+        wrong = named[0]
+        if wrong not in kwargs:  # the constructor's own code passed it
+            return None
+        free = [parameter for parameter in known if parameter not in kwargs]
+        hint = suggestion(wrong, free)
+        return f"{name}: unknown argument {wrong!r}.{hint} Known: {', '.join(known)}."
+    if not set(named) <= set(known):
+        return None
+    for wrong in (key for key in kwargs if key not in known):
+        hint = suggestion(wrong, named)
+        if hint:
+            return f"{name}: unknown argument {wrong!r}.{hint}"
+    spelled = ", ".join(f"{parameter}=..." for parameter in named)
+    are = "argument {} is" if len(named) == 1 else "arguments {} are"
+    given = "..., " if args or kwargs else ""
+    return (
+        f"{name}: {are.format(', '.join(map(repr, named)))} missing. "
+        f"Write {name}({given}{spelled})."
+    )
 
 
 def derived_config(instance: Any, names: tuple[str, ...] | None = None) -> dict[str, Any]:

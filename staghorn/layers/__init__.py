@@ -1,5 +1,9 @@
 """Layers: `keras.layers`. One file per family; the base class is in `layer.py`."""
 
+from typing import TYPE_CHECKING, Any
+
+from staghorn.engine.registry import missing_names
+from staghorn.engine.serialization import deserialize_keras_object, serialize_keras_object
 from staghorn.layers.activation import ELU as ELU
 from staghorn.layers.activation import Activation as Activation
 from staghorn.layers.activation import LeakyReLU as LeakyReLU
@@ -56,6 +60,48 @@ __all__ = [
     "LeakyReLU", "Masking", "Maximum", "Minimum", "Multiply", "PReLU", "Permute",
     "RMSNormalization", "ReLU", "RepeatVector", "Rescaling", "Reshape", "Softmax",
     "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Subtract", "UnitNormalization",
-    "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+    "add", "average", "concatenate", "deserialize", "dot", "maximum", "minimum", "multiply",
+    "serialize", "subtract",
 ]
 # fmt: on
+
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """Return the JSON form of a layer; its weights are not part of it.
+
+    Args:
+        layer: a layer or a model.
+
+    Example:
+        >>> staghorn.layers.serialize(staghorn.layers.Dense(3))["config"]["units"]
+        3
+    """
+    return serialize_keras_object(layer)
+
+
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Layer:
+    """Build a layer from its JSON form.
+
+    Args:
+        config: what `serialize` returned.
+        custom_objects: class name -> class, for your own layers. Default: None.
+
+    Raises:
+        ValueError: if the form is not that of a layer.
+
+    Example:
+        >>> json_form = staghorn.layers.serialize(staghorn.layers.Dense(3))
+        >>> staghorn.layers.deserialize(json_form).units
+        3
+    """
+    layer = deserialize_keras_object(config, custom_objects=custom_objects)
+    if not isinstance(layer, Layer):
+        raise ValueError(
+            "layers.deserialize: config must be what layers.serialize returned, got the form of "
+            f"{layer!r} ({type(layer).__name__})."
+        )
+    return layer
+
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = missing_names(__name__, __all__)

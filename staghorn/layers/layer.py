@@ -256,6 +256,12 @@ class Layer(Configurable):
             (2, 3)
         """
         self._check_initialized()
+        if isinstance(shape, str):
+            given = initializer if isinstance(initializer, (int, list, tuple)) else "(...)"
+            raise TypeError(
+                f"{type(self).__name__}: add_weight takes the shape first, got {shape!r} (str). "
+                f"Use add_weight(shape={given}, name={shape!r})."
+            )
         dtype = self.variable_dtype if dtype is None else standardize_dtype(dtype)
         if initializer is None:
             initializer = "glorot_uniform" if "float" in dtype else "zeros"

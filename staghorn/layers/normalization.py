@@ -116,6 +116,7 @@ class BatchNormalization(_Normalization):
     """
 
     arguments = {
+        "axis": Is(int),
         "momentum": Interval(0, 1),
         "epsilon": NonNegative(float),
         "center": Is(bool),
@@ -146,8 +147,10 @@ class BatchNormalization(_Normalization):
         super().__init__(**kwargs)
         if synchronized:
             raise ValueError(_SYNCHRONIZED)
-        (only,) = axes_of(axis)  # Keras 2 wrote a list of one
-        self.axis = int(only)
+        only: Any = axis
+        if isinstance(axis, (list, tuple)) and len(axis) == 1:
+            (only,) = axis  # Keras 2 wrote a list of one
+        self.axis: int = only
         self.momentum = momentum
         self.epsilon = epsilon
         beta = (beta_initializer, beta_regularizer, beta_constraint)

@@ -1,8 +1,8 @@
 """Loss functions and classes, under Keras's names."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from staghorn.engine.registry import Family, function_names
+from staghorn.engine.registry import Family, function_names, missing_names
 from staghorn.losses.focal import BinaryFocalCrossentropy as BinaryFocalCrossentropy
 from staghorn.losses.focal import CategoricalFocalCrossentropy as CategoricalFocalCrossentropy
 from staghorn.losses.focal import (
@@ -187,3 +187,7 @@ def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
         2.0
     """
     return FAMILY.deserialize(name, custom_objects)
+
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = missing_names(__name__, __all__)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from staghorn import config, dtype_policies
 from staghorn.engine import tree
 from staghorn.engine.jax_internals import is_tracer
+from staghorn.engine.keywords import check_constructor
 from staghorn.engine.masks import get_mask
 from staghorn.engine.naming import auto_name
 from staghorn.engine.registry import suggestion
@@ -98,14 +99,19 @@ def _check_broadcast(x1: jax.Array, x2: jax.Array, pair: str, hint: str = "") ->
         raise ValueError(f"The shapes of {pair} do not fit together.{hint}")
 
 
-def _weighted(values: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _weighted(
+    values: jax.Array, weights: jax.Array, masks: bool = False
+) -> tuple[jax.Array, jax.Array]:
+    """Multiply losses by their weights, or (`masks`) sample weights by a mask."""
     values, weights = squeeze_or_expand_to_same_rank(values, weights)
     aligned_values, aligned_weights = align_ranks(values, weights)
     hint = ""
-    if weights.ndim < values.ndim:
-        axes = ", ".join([":"] * weights.ndim + ["None"] * (values.ndim - weights.ndim))
+    given, full = (values, weights) if masks else (weights, values)
+    if given.ndim < full.ndim:
+        axes = ", ".join([":"] * given.ndim + ["None"] * (full.ndim - given.ndim))
         hint = f" For one weight per sample write sample_weight[{axes}]."
-    pair = f"sample_weight {weights.shape} and the losses {values.shape}"
+    other = "the mask of the predictions" if masks else "the losses"
+    pair = f"sample_weight {given.shape} and {other} {full.shape}"
     _check_broadcast(aligned_values, aligned_weights, pair, hint)
     return aligned_values * aligned_weights, weights
 
@@ -132,7 +138,7 @@ def apply_mask(
         mask = jnp.where(mask != 0, kept_weight, jnp.zeros_like(mask))
     if sample_weight is None:
         return mask
-    return _weighted(jnp.asarray(sample_weight).astype(dtype), mask)[0]
+    return _weighted(jnp.asarray(sample_weight).astype(dtype), mask, masks=True)[0]
 
 
 def reduce_values(
@@ -228,6 +234,11 @@ class Loss(Configurable):
     # the default, so that our round trip loses nothing and ordinary configs equal Keras's.
     config_omits: ClassVar[dict[str, Any]] = {}
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Name the class, not a base, where a keyword is unknown."""
+        check_constructor(cls, kwargs)
+        return super().__new__(cls)
+
     def __init__(
         self,
         name: str | None = None,
@@ -251,6 +262,8 @@ class Loss(Configurable):
             y_true = tree.map_structure(self._cast, y_true)
             with _keeping_masks(y_true, y_pred):
                 losses = self.call(y_true, y_pred)
+                if losses is None:
+                    raise ValueError(f"Loss '{self.name}' returned None: add a return.")
                 out_mask = get_mask(losses)
             mask = in_mask if out_mask is None else out_mask
             if in_mask is not None and out_mask is not None:

@@ -1,9 +1,9 @@
 """Metric classes and functions, under Keras's names."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from staghorn.engine.naming import to_snake_case
-from staghorn.engine.registry import Family, function_names
+from staghorn.engine.registry import Family, function_names, missing_names
 from staghorn.losses.focal import binary_focal_crossentropy as binary_focal_crossentropy
 from staghorn.losses.focal import categorical_focal_crossentropy as categorical_focal_crossentropy
 from staghorn.losses.hinge import categorical_hinge as categorical_hinge
@@ -235,3 +235,7 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
         'PR'
     """
     return FAMILY.deserialize(config, custom_objects)
+
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = missing_names(__name__, __all__)

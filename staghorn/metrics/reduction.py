@@ -158,6 +158,8 @@ class MeanMetricWrapper(Mean):
         if str(getattr(y_pred, "dtype", "")) in _HALVES:
             y_pred = jnp.asarray(y_pred).astype(self.dtype)
         values = self.fn(y_true, y_pred, **self._fn_kwargs)
+        if values is None:
+            raise ValueError(f"Metric '{self.name}' returned None: add a return.")
         if mask is not None:
             if sample_weight is not None:
                 sample_weight = jnp.asarray(sample_weight)

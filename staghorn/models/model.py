@@ -26,6 +26,19 @@ def is_functional_call(args: tuple, kwargs: dict) -> bool:
     )
 
 
+def _check_functional_words(name: str, kwargs: dict) -> None:
+    """Raise for `input=`, `output=`, or one of `inputs=` and `outputs=` without the other."""
+    wanted = "Write Model(inputs=..., outputs=...)."
+    for wrong, right in (("input", "inputs"), ("output", "outputs")):
+        if wrong in kwargs:
+            raise TypeError(
+                f"{name}: unknown argument {wrong!r}. Did you mean {right!r}? {wanted}"
+            )
+    for given, absent in (("inputs", "outputs"), ("outputs", "inputs")):
+        if given in kwargs and absent not in kwargs:
+            raise TypeError(f"{name}: {given!r} was given without {absent!r}. {wanted}")
+
+
 class Model(Trainer, Layer):
     """A Layer with `compile`, `fit`, `evaluate`, `predict`, `save`.
 
@@ -70,6 +83,7 @@ class Model(Trainer, Layer):
             _become_functional(type(self))
             Functional.__init__(self, *args, **kwargs)  # type: ignore[arg-type]
             return
+        _check_functional_words(type(self).__name__, kwargs)
         if args:
             raise TypeError(
                 f"{type(self).__name__}: unexpected positional arguments {args!r}. A Functional "

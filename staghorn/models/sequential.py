@@ -60,6 +60,16 @@ class Sequential(Model):
     _made_graph: Graph | None = None
     supports_masking = True
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        loose = [x for x in (*args, kwargs.get("layers")) if isinstance(x, Layer) or is_symbolic(x)]
+        # A subclass with a constructor of its own may well take a layer.
+        if loose and cls.__init__ is Sequential.__init__:
+            raise ValueError(
+                f"Sequential: layers must be a list, got {loose[0]!r}. Write Sequential([...]) "
+                "with all the layers inside the list."
+            )
+        return super().__new__(cls)
+
     def __init__(
         self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
     ) -> None:
@@ -67,7 +77,7 @@ class Sequential(Model):
         self._stack: list[Layer] = []
         self._tensors: list[KerasTensor] = []  # the input, then what each layer makes of it
         if layers is not None:
-            if isinstance(layers, Layer) or not isinstance(layers, Iterable):
+            if not isinstance(layers, Iterable):
                 raise ValueError(
                     f"Sequential: layers must be a list, got {layers!r}. Write [layer, ...]."
                 )

@@ -6,6 +6,9 @@ it records the call and returns a KerasTensor.
 
 # ruff: noqa: F401
 
+from typing import TYPE_CHECKING
+
+from staghorn.engine.registry import missing_names as _missing_names
 from staghorn.ops import linalg, math, nn, numpy
 from staghorn.ops.activation import (
     celu,
@@ -353,3 +356,6 @@ from staghorn.ops.shaping import (
 
 # Every public function imported above; written out it would be this list a second time.
 __all__ = sorted(name for name, thing in globals().items() if callable(thing) and name[0] != "_")
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = _missing_names(__name__, __all__)

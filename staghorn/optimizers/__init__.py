@@ -4,9 +4,9 @@ The rule of each lives in the file of its family, everything around the rule in 
 learning rates that change in `schedules.py`.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from staghorn.engine.registry import Family
+from staghorn.engine.registry import Family, missing_names
 from staghorn.optimizers import schedules as schedules
 from staghorn.optimizers.adafactor import Adafactor as Adafactor
 from staghorn.optimizers.adagrad import Adadelta as Adadelta
@@ -117,3 +117,7 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
     return FAMILY.deserialize(
         {**config, "class_name": _spelled(config["class_name"])}, custom_objects
     )
+
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = missing_names(__name__, __all__)

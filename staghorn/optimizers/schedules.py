@@ -1,14 +1,14 @@
 """Learning rates that change with the step: `SGD(learning_rate=CosineDecay(0.1, 1000))`."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from staghorn import config
 from staghorn.engine.arguments import Is, Positive
-from staghorn.engine.registry import Family
+from staghorn.engine.registry import Family, missing_names
 from staghorn.engine.serialization import Configurable
 
 
@@ -431,3 +431,7 @@ def deserialize(
         0.05
     """
     return FAMILY.deserialize(config, custom_objects)
+
+
+if not TYPE_CHECKING:  # type checkers go on reporting unknown names
+    __getattr__ = missing_names(__name__, __all__)

@@ -19,6 +19,12 @@ from staghorn.engine.scope import abstractly, value_and_grad
 from staghorn.metrics.metric import Metric
 from staghorn.metrics.reduction import Mean
 from staghorn.optimizers.loss_scale import LossScaleOptimizer
+from staghorn.training.checks import (
+    check_keywords,
+    check_loss_weights,
+    check_train_step,
+    leaks_explained,
+)
 from staghorn.training.compile import CompiledLoss, CompiledMetrics, OutputMap
 from staghorn.training.data import unpack_x_y_sample_weight
 from staghorn.training.executor import Executor, Pace
@@ -67,6 +73,7 @@ class TrainerBase:
         steps_per_execution: int | None = None,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
+        **kwargs: Any,
     ) -> None:
         """Say how the model is trained.
 
@@ -90,6 +97,8 @@ class TrainerBase:
             >>> sorted(history.history)
             ['loss', 'mae']
         """
+        check_keywords(TrainerBase.compile, kwargs)
+        check_loss_weights(loss_weights)
         given: Any = optimizers.get(optimizer)
         half = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
         scaled = given is None or isinstance(given, LossScaleOptimizer)
@@ -282,7 +291,13 @@ class TrainerBase:
 
     def _forward(self, x: Any, training: bool) -> Any:
         # A nest of inputs is one argument; a call without `training` still runs in the mode.
-        return self(x, training=training)  # type: ignore[operator]
+        outputs = self(x, training=training)  # type: ignore[operator]
+        if outputs is None:
+            raise ValueError(
+                f"{type(self).__name__} '{self.name}': call returned None. "  # type: ignore[attr-defined]
+                "End it with a return: return outputs."
+            )
+        return outputs
 
     def _compute_loss(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool
@@ -326,6 +341,8 @@ class TrainerBase:
         entry = cache.get(mode)
         if entry is not None and entry[0] == key and entry[1] == structure:
             return entry[2]
+        if mode == "train" and self._overrides("train_step"):
+            check_train_step(self)
         self._build_for(batch)
         step = self.train_step if mode == "train" else self.test_step
         custom = self._overrides(f"{mode}_step") or self._overrides("compute_metrics")
@@ -335,7 +352,8 @@ class TrainerBase:
             self.reset_metrics,
             self._state_variables,
         )
-        program.prepare(batch)
+        with leaks_explained():
+            program.prepare(batch)
         executor = Executor(program, Pace(self.steps_per_execution))
         cache[mode] = (self._program_key(mode), structure, executor)
         return executor

@@ -19,6 +19,7 @@ from staghorn.engine.registry import suggestion
 from staghorn.losses.loss import Loss, LossFunctionWrapper
 from staghorn.metrics.metric import Metric
 from staghorn.metrics.reduction import Mean, MeanMetricWrapper
+from staghorn.training.checks import explained
 
 
 class OutputMap:
@@ -293,7 +294,8 @@ class CompiledLoss:
         flat_weight = outputs.weights(sample_weight)
         total = None
         for i, loss, weight, tracker in self.terms or []:
-            value = loss(flat_true[i], flat_pred[i], flat_weight[i])
+            with explained("Loss", loss.name, getattr(loss, "fn", loss.call)):
+                value = loss(flat_true[i], flat_pred[i], flat_weight[i])
             value = jnp.asarray(value, config.floatx())
             if tracker is not None:
                 tracker.update_state(value, sample_weight=flat_pred[i].shape[0])
@@ -362,10 +364,9 @@ class CompiledMetrics:
         flat_true = outputs.targets(y, self.wanted)
         flat_weight = outputs.weights(sample_weight)
         for i, metric, _, weighted in self.entries or []:
-            if weighted:
-                metric.update_state(flat_true[i], flat_pred[i], sample_weight=flat_weight[i])
-            else:
-                metric.update_state(flat_true[i], flat_pred[i])
+            weights = {"sample_weight": flat_weight[i]} if weighted else {}
+            with explained("Metric", metric.name, getattr(metric, "fn", metric.update_state)):
+                metric.update_state(flat_true[i], flat_pred[i], **weights)
 
     def result(self) -> dict[str, Any]:
         return {name: metric.result() for _, metric, name, _ in self.entries or []}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,7 @@ def to_array(value: Any, what: str) -> np.ndarray | jax.Array:
     """Turn one thing that holds numbers into an array; floats become `floatx()`."""
     if isinstance(value, jax.Array):
         return value.astype(config.floatx()) if is_float(value.dtype) else value
+    _check_kind(value, what)
     kind = type(value).__module__.split(".", 1)[0]
     if kind == "pandas":
         value = _from_pandas(value, what)
@@ -106,12 +107,43 @@ def _not_numeric(array: np.ndarray, what: str) -> str:
         lengths = sorted({len(row) for row in flat[:1000]})
         return (
             f"{what} is a list of rows with different lengths ({lengths[:5]}...). "
-            "Pad them to one length first, with staghorn.utils.pad_sequences."
+            "Pad them to one length first:\n"
+            "    padded = np.zeros((len(rows), max(map(len, rows))), 'float32')\n"
+            "    for i, row in enumerate(rows): padded[i, :len(row)] = row"
         )
+    missing = any(value is None for value in flat)
+    example = None if missing else example
     return (
         f"{what} holds {type(example).__name__} values such as {example!r}, not numbers. "
-        "Convert it with np.asarray(values, dtype='float32')."
+        f"{'Fill in or drop the missing ones.' if missing else _conversion(array, what)}"
     )
+
+
+def _conversion(array: np.ndarray, what: str) -> str:
+    """Say how values that are not numbers become numbers."""
+    try:
+        array.astype("float32")
+    except (TypeError, ValueError):
+        if not what.startswith("y"):
+            return "Pass an array of numbers; encode text and categories as numbers first."
+        return (
+            "Number the classes: classes, y = np.unique(y, return_inverse=True); "
+            "classes[i] is then the name of class i."
+        )
+    return "Convert it: np.asarray(values, dtype='float32')."
+
+
+def _check_kind(value: Any, what: str) -> None:
+    """Raise on sparse matrices, and on what gives batches instead of being an array."""
+    if hasattr(value, "toarray"):
+        raise ValueError(f"{what} is a sparse {type(value).__name__}. Pass {what}.toarray().")
+    if hasattr(value, "__array__") or isinstance(value, Sequence):
+        return
+    if hasattr(value, "__iter__") or hasattr(value, "__getitem__"):
+        raise ValueError(
+            f"{what} is a {type(value).__name__}. Generators, PyDataset and other sources of "
+            "batches are not supported yet: pass arrays, as in model.fit(x, y)."
+        )
 
 
 def to_arrays(nest: Any, what: str) -> Any:

@@ -20,7 +20,6 @@ from staghorn.training.data import Block
 from staghorn.training.step import Program, unpack_logs
 
 GROUP_SECONDS = 1.0
-_FLAGS = {(a, b): np.array([a, b]) for a in (False, True) for b in (False, True)}
 
 
 @contextmanager
@@ -99,9 +98,7 @@ class Executor:
                 block.data,
                 block.order,
                 block.tail,
-                np.int32(start),
-                np.int32(stop),
-                _FLAGS[fresh, tail],
+                np.array([start, stop, fresh, tail], np.int32),
             )
             self.program.write_back(state)
         return packed

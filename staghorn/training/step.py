@@ -160,9 +160,7 @@ class Program:
         data: Any,
         order: Any,
         tail: Any,
-        start: Any,
-        stop: Any,
-        flags: Any,
+        plan: Any,
     ) -> tuple[State, Any]:
         """Run steps `start` to `stop`, then the smaller last batch if it is due.
 
@@ -172,10 +170,11 @@ class Program:
         Args:
             order: (steps, batch) rows of each step.
             tail: (rest,) rows of the last batch, or None.
-            flags: two bools: reset the metrics first; run the tail.
+            plan: (start, stop, reset the metrics first, run the tail), int32: in one array,
+                because each argument that comes from the host costs about as much as a small op.
         """
         self.traces += 1
-        state = self._begin(state, fixed, flags[0])
+        state = self._begin(state, fixed, plan[2] > 0)
 
         def body(i: Any, carry: tuple[State, Any]) -> tuple[State, Any]:
             return self._one_step(carry[0], fixed, take_rows(data, order[i]))
@@ -183,10 +182,10 @@ class Program:
         logs = None
         if self.results is None:
             logs = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), self.log_struct)
-        carry = jax.lax.fori_loop(start, stop, body, (state, logs))
+        carry = jax.lax.fori_loop(plan[0], plan[1], body, (state, logs))
         if tail is not None:
             carry = jax.lax.cond(
-                flags[1],
+                plan[3] > 0,
                 lambda c: self._one_step(c[0], fixed, take_rows(data, tail)),
                 lambda c: c,
                 carry,

@@ -14,6 +14,12 @@ from staghorn.callbacks.history import History
 from staghorn.engine import tree
 from staghorn.random import make_shuffle_seed
 from staghorn.training.base import TrainerBase
+from staghorn.training.checks import (
+    check_class_weight,
+    check_keywords,
+    check_verbose,
+    leaks_explained,
+)
 from staghorn.training.data import (
     ArrayFeed,
     class_weights_to_sample_weights,
@@ -56,6 +62,7 @@ class Trainer(TrainerBase):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | list[int] = 1,
+        **kwargs: Any,
     ) -> History:
         """Train on arrays for a number of epochs.
 
@@ -82,6 +89,8 @@ class Trainer(TrainerBase):
         Raises:
             ValueError: before anything is trained, if the data does not fit the model.
         """
+        check_keywords(Trainer.fit, kwargs)
+        check_verbose("fit", verbose)
         self._assert_compiled("fit")
         _check_counts("fit", batch_size=batch_size, epochs=epochs, steps_per_epoch=steps_per_epoch)
         _check_counts(
@@ -98,7 +107,10 @@ class Trainer(TrainerBase):
         validation = None
         if validation_data is not None:
             size = validation_batch_size or batch_size
-            validation = self._feed(validation_data, size, validation_steps, "validation_data")
+            call = "fit(..., validation_data=(x_val, y_val))"
+            validation = self._feed(
+                validation_data, size, validation_steps, "validation_data", call=call
+            )
         steps = steps_per_epoch or feed.steps_per_epoch
         calls = self._calls(callbacks, verbose, steps, epochs, add_history=True)
         self.stop_training = False
@@ -141,7 +153,8 @@ class Trainer(TrainerBase):
     def _train_epoch(self, run: Callable[[int], dict[str, Any]], index: int) -> dict[str, Any]:
         self._in_epoch = True
         try:
-            return run(index)
+            with leaks_explained():
+                return run(index)
         finally:
             self._in_epoch = False
 
@@ -152,6 +165,7 @@ class Trainer(TrainerBase):
         steps: int | None,
         what: str = "",
         shuffle: bool | str = False,
+        call: str = "fit(x, y)",
     ) -> ArrayFeed:
         """Return checked data as batches.
 
@@ -161,23 +175,24 @@ class Trainer(TrainerBase):
             steps: batches in an epoch, or None for all.
             what: the argument's name, for errors.
             shuffle: as in `fit`.
+            call: how targets are passed, for errors.
         """
         if batch_size is None:
             batch_size = 32 if steps is None else -(-count_rows(data) // steps)
         seed = make_shuffle_seed() if shuffle else 0
         packed = pack_x_y_sample_weight(sole_input(self, data[0]), *data[1:])
         feed = ArrayFeed(packed, batch_size, shuffle=shuffle, seed=seed, steps=steps)
-        self._check_data(feed, what)
+        self._check_data(feed, what, call)
         return feed
 
-    def _check_data(self, feed: ArrayFeed, what: str = "") -> None:
+    def _check_data(self, feed: ArrayFeed, what: str, call: str) -> None:
         """Raise on data that does not fit the model, before anything is trained."""
         x, y, _ = unpack_x_y_sample_weight(feed.data)
         check_inputs(self, x, what)
         if not self._overrides("train_step") and not self._overrides("compute_loss"):
             batch = feed.first_batch()
             self._build_for(batch)
-            check_targets(self, y, self._output_spec(batch), what)
+            check_targets(self, y, self._output_spec(batch), what, call)
 
     # Evaluate and predict ------------------------------------------------------------------
 
@@ -210,11 +225,12 @@ class Trainer(TrainerBase):
             >>> len(result), model.metrics_names
             (2, ['loss', 'mae'])
         """
-        if kwargs:
-            raise ValueError(f"evaluate: unknown argument(s) {sorted(kwargs)}.")
+        check_keywords(Trainer.evaluate, kwargs, ValueError)  # Keras's type
+        check_verbose("evaluate", verbose)
         self._assert_compiled("evaluate")
         _check_counts("evaluate", batch_size=batch_size, steps=steps)
-        feed = self._feed(_standardize(x, y, sample_weight), batch_size, steps)
+        data = _standardize(x, y, sample_weight)
+        feed = self._feed(data, batch_size, steps, call="evaluate(x, y)")
         calls = self._calls(callbacks, verbose, steps or feed.steps_per_epoch)
         return self._in_form(self._evaluate_feed(feed, calls), return_dict)
 
@@ -229,7 +245,8 @@ class Trainer(TrainerBase):
         with self._metrics_kept():
             run = epoch_runner(self, "test", feed, calls)
             calls.on_test_begin()
-            logs = run(0)
+            with leaks_explained():
+                logs = run(0)
         calls.on_test_end(logs)
         return logs
 
@@ -240,6 +257,7 @@ class Trainer(TrainerBase):
         verbose: Any = "auto",
         steps: int | None = None,
         callbacks: Any = None,
+        **kwargs: Any,
     ) -> Any:
         """Return the outputs for some data as NumPy arrays.
 
@@ -255,6 +273,8 @@ class Trainer(TrainerBase):
             >>> model.predict(np.ones((5, 4)), verbose=0).shape
             (5, 2)
         """
+        check_keywords(Trainer.predict, kwargs)
+        check_verbose("predict", verbose)
         _check_counts("predict", batch_size=batch_size, steps=steps)
         x = sole_input(self, to_arrays(x, "x"))
         rows = count_rows(x)
@@ -294,7 +314,7 @@ class Trainer(TrainerBase):
         self, mode: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool
     ) -> Any:
         data = _with_class_weights(_standardize(x, y, sample_weight), class_weight)
-        feed = self._feed(data, count_rows(data), None)
+        feed = self._feed(data, count_rows(data), None, call=f"{mode}_on_batch(x, y)")
         with self._metrics_kept():
             return self._in_form(self._one_batch(mode, feed), return_dict)
 
@@ -330,6 +350,7 @@ def _with_class_weights(data: Any, class_weight: Any) -> tuple[Any, Any, Any]:
     x, y, sample_weight = data
     if class_weight is None:
         return data
+    check_class_weight(class_weight)
     if sample_weight is not None:
         raise ValueError(
             "class_weight and sample_weight cannot be used together. Multiply the class weights "

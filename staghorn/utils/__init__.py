@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from staghorn.utils.numerical import to_categorical as to_categorical
     from staghorn.utils.random_seed import get_random_seed as get_random_seed
     from staghorn.utils.random_seed import set_random_seed as set_random_seed
+    from staghorn.utils.session import clear_session as clear_session
 
 # name → module that defines it
 _NAMES = {
     "CustomObjectScope": "engine.serialization",
+    "clear_session": "utils.session",
     "custom_object_scope": "engine.serialization",
     "deserialize_keras_object": "engine.serialization",
     "get_custom_objects": "engine.serialization",
@@ -49,9 +51,9 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"staghorn.{_NAMES[name]}"), name)
         globals()[name] = value
         return value
-    from staghorn.engine.registry import suggestion
+    from staghorn.engine.registry import missing_names
 
-    raise AttributeError(f"staghorn.utils has no attribute {name!r}.{suggestion(name, __all__)}")
+    return missing_names(__name__, __all__)(name)
 
 
 def __dir__() -> list[str]:

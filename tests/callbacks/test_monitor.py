@@ -231,6 +231,15 @@ def test_unknown_monitor_is_reported_once_per_fit(monitor, names, match):
                 drive(callback_list, epochs)
 
 
+def test_a_warning_points_at_the_line_of_fit():
+    model = staghorn.Sequential([staghorn.Input((2,)), staghorn.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((4, 2), "float32")
+    with pytest.warns(UserWarning, match="is not available") as caught:
+        model.fit(x, x[:, :1], callbacks=[EarlyStopping("val_loss")], verbose=0)
+    assert caught[0].filename == __file__
+
+
 def test_gaps_of_validation_freq_are_silent():
     stop = EarlyStopping(patience=1)
     drive([stop], [{"val_loss": 0.5}, {"loss": 0.5}, {"val_loss": 0.4}])

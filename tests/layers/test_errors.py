@@ -38,6 +38,9 @@ BAD_ARGUMENTS = [
     ("BatchNormalization", {"momentum": 2.0}, "momentum must be a number in [0, 1], got 2.0"),
     ("BatchNormalization", {"synchronized": True}, "Leave the argument out"),
     ("BatchNormalization", {"renorm": True, "renorm_clipping": {"max": 1}}, "rmax >= rmin"),
+    ("BatchNormalization", {"axis": "last"}, "axis must be an int, got 'last' (str)."),
+    ("BatchNormalization", {"axis": [1, 2]}, "axis must be an int, got [1, 2] (list)."),
+    ("Dense", {"units": 3, "init": "zeros"}, "Did you mean 'kernel_initializer'?"),
     ("LayerNormalization", {"axis": "last"}, "axis must be an int or a list, got 'last'"),
     ("GroupNormalization", {"groups": 0}, "groups must be a positive int, or -1"),
     ("Dot", {"axes": (1, 2, 3)}, "axes must be an int or two ints"),
@@ -134,3 +137,29 @@ def test_a_batch_normalization_mask_must_fit():
         layers.BatchNormalization()(
             np.ones((2, 3), "float32"), training=True, mask=np.ones((2, 3), bool)
         )
+
+
+def test_add_weight_takes_the_shape_first():
+    words = "W: add_weight takes the shape first, got 'w' (str). Use add_weight("
+    with pytest.raises(TypeError, match=re.escape(words + "shape=(6, 3), name='w').")):
+        type("W", (layers.Layer,), {})().add_weight("w", (6, 3))
+    with pytest.raises(TypeError, match=re.escape(words + "shape=(...), name='w').")):
+        type("W", (layers.Layer,), {})().add_weight("w", "zeros")
+
+
+def test_layers_to_json_and_back():
+    layer = layers.Dense(3, activation="relu", name="head")
+    assert layers.serialize(layer) == staghorn.saving.serialize_keras_object(layer)
+    again = layers.deserialize(layers.serialize(layer))
+    assert again.get_config() == layer.get_config()
+    config = staghorn.losses.serialize(staghorn.losses.Huber())
+    with pytest.raises(ValueError, match=r"layers\.deserialize: config must be"):
+        layers.deserialize(config)
+
+
+def test_user_layers_from_json_by_name():
+    class Mine(layers.Dense):
+        pass
+
+    config = layers.serialize(Mine(3))
+    assert type(layers.deserialize(config, custom_objects={"Mine": Mine})) is Mine

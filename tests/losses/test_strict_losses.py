@@ -75,3 +75,16 @@ def test_class_weights_of_the_focal_loss():
     shares = SCORES / SCORES.sum(-1, keepdims=True)
     expected = -alpha[LABELS] * np.log(shares[np.arange(N), LABELS])
     np.testing.assert_allclose(loss(ONE_HOT, SCORES), expected, rtol=1e-5)
+
+
+def test_weights_per_row_with_a_mask_per_step():
+    message = r"sample_weight \(4,\) and the mask.*\(4, 3\).*\[:, None\]"
+    with pytest.raises(ValueError, match=message):
+        losses.loss.reduce_weighted_values(
+            np.ones((4, 3), "float32"), np.ones(4, "float32"), np.ones((4, 3), bool)
+        )
+
+
+def test_an_unknown_argument_names_the_class():
+    with pytest.raises(TypeError, match=r"Huber: unknown argument 'delt'. Did you mean 'delta'"):
+        losses.Huber(delt=2.0)

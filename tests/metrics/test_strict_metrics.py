@@ -97,3 +97,10 @@ def test_one_program_for_a_stream_of_equal_batches():
     np.testing.assert_allclose(
         state[0], 3 * np.asarray(update(metric.stateless_reset_state(), ONE_HOT, SCORES)[0])
     )
+
+
+def test_an_unknown_argument_names_the_class():
+    with pytest.raises(TypeError, match=r"^Precision: unknown argument 'from_logits'"):
+        staghorn.metrics.Precision(from_logits=True)
+    with pytest.raises(TypeError, match=r"Recall: .*'threshold'. Did you mean 'thresholds'"):
+        staghorn.metrics.Recall(threshold=0.5)

@@ -1,5 +1,7 @@
 """Functional: nests, operators, sharing, sub-models, binding by name, and its errors."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -457,3 +459,18 @@ def test_optional_input():
     model = staghorn.Model({"a": a, "b": b}, Maybe()(a, b))
     np.testing.assert_array_equal(model({"a": X, "b": None}), X)
     np.testing.assert_allclose(model({"a": X, "b": X}), 2 * X)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("input", "output"), "Model: unknown argument 'input'. Did you mean 'inputs'? Write"),
+        (("inputs", "output"), "Model: unknown argument 'output'. Did you mean 'outputs'? Write"),
+        (("inputs",), "Model: 'inputs' was given without 'outputs'. Write Model(inputs=..."),
+        (("outputs",), "Model: 'outputs' was given without 'inputs'. Write Model(inputs=..."),
+    ],
+)
+def test_words_that_are_nearly_inputs_and_outputs(arguments, words):
+    tensor = staghorn.Input((6,))
+    with pytest.raises(TypeError, match=re.escape(words)):
+        staghorn.Model(**dict.fromkeys(arguments, tensor))

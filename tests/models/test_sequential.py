@@ -241,3 +241,26 @@ def test_old_files_of_weights_in_the_constructor():
     kernel, bias = np.ones((4, 2), "float32"), np.ones(2, "float32")
     model = staghorn.Sequential([layers.Dense(2, input_dim=4, weights=[kernel, bias])])
     np.testing.assert_allclose(model(X), X @ kernel + bias, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, d: staghorn.Sequential(x, d),
+        lambda x, d: staghorn.Sequential(x, d, d, d),
+        lambda x, d: staghorn.Sequential(x),
+        lambda x, d: staghorn.Sequential(layers=d),
+        lambda x, d: staghorn.Sequential([x], d),
+    ],
+)
+def test_layers_come_in_one_list(call):
+    with pytest.raises(ValueError, match=r"layers must be a list, got <.*Write Sequential\("):
+        call(staghorn.Input((6,)), staghorn.layers.Dense(1))
+
+
+def test_a_subclass_constructor_may_take_a_layer():
+    class Headed(staghorn.Sequential):
+        def __init__(self, head):
+            super().__init__([staghorn.Input((6,)), head])
+
+    assert Headed(staghorn.layers.Dense(2)).output_shape == (None, 2)

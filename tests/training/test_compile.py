@@ -267,3 +267,58 @@ def test_compile_again_forgets_the_metrics():
     model.compile("adam", "mae")
     assert list(model.fit(x, y, verbose=0).history) == ["loss"]
     assert int(model.optimizer.iterations) == 1
+
+
+def traced_if(y_true, y_pred):
+    return y_true if (y_true > y_pred).any() else y_pred
+
+
+def numpy_log(y_true, y_pred):
+    return np.log(y_pred) - y_true
+
+
+def nothing(y_true, y_pred):
+    del y_true, y_pred
+
+
+def one_argument(y_pred):
+    return y_pred
+
+
+FAULTS = {
+    traced_if: (ValueError, "{} 'traced_if' uses NumPy or a Python `if`.*staghorn.ops"),
+    numpy_log: (ValueError, "{} 'numpy_log' uses NumPy or a Python `if`"),
+    nothing: (ValueError, "{} 'nothing' returned None: add a return"),
+    one_argument: (TypeError, r"{} 'one_argument' must take \(y_true, y_pred\), .*\(y_pred\)"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("kind", ["Loss", "Metric"])
+def test_a_faulty_function_is_named(kind, fault):
+    model = dense()(staghorn)
+    metrics = [fault] if kind == "Metric" else None
+    model.compile("sgd", fault if kind == "Loss" else "mse", metrics=metrics)
+    error, message = FAULTS[fault]
+    with pytest.raises(error, match=f"(?s){message.format(kind)}"):
+        model.fit(*regression(), verbose=0)
+
+
+def test_a_metric_that_keeps_an_array():
+    class Keeps(staghorn.metrics.Metric):
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.kept = staghorn.ops.mean(y_true)
+
+        def result(self):
+            return self.kept
+
+    model = dense()(staghorn)
+    model.compile("sgd", "mse", metrics=[Keeps()])
+    with pytest.raises(ValueError, match=r"self\.add_weight"):
+        model.fit(*regression(), verbose=0)
+
+
+@pytest.mark.parametrize("weights", [["mae"], "mae", {"out": "mae"}])
+def test_metrics_in_the_place_of_loss_weights(weights):
+    with pytest.raises(ValueError, match=r"loss_weights must be numbers, got 'mae'.*metrics="):
+        dense()(staghorn).compile("adam", "mse", weights)

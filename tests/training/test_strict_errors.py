@@ -41,20 +41,43 @@ def subclassed(outputs=3, **compile_with):
     return model
 
 
+class Batches:
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return X, Y
+
+
+class SparseMatrix:
+    def toarray(self):
+        return X
+
+
 LABELS = np.arange(10) % 3
 CASES = {
     "features": (sequential, (X[:, :2], Y), {}, r"expected shape \(None, 3\), got \(10, 2\)"),
+    "model name": (sequential, (X[:, :2], Y), {}, r"^Sequential 'sequential\w*', input 0 \('"),
     "axis": (sequential, (X[:, 0], Y), {}, "axis is missing"),
     "lengths": (sequential, (X, Y[:9]), {}, r"different numbers of rows: 10 .* 9 "),
     "weights": (sequential, (X, Y), {"sample_weight": np.ones(9)}, "different numbers of rows"),
     "empty": (sequential, (X[:0], Y[:0]), {}, "0 rows"),
     "empty list": (sequential, ([], []), {}, "x is empty"),
     "no data": (sequential, (None, Y), {}, "data is None"),
-    "no targets": (sequential, (X,), {}, "no targets were given"),
+    "no targets": (sequential, (X,), {}, r"model\.fit\(x, y\)"),
+    "generator": (
+        sequential, ((row for row in X),), {}, "x is a generator.*not supported yet: pass arrays"),
+    "zip": (sequential, (zip(X, Y, strict=True),), {}, "x is a zip.*not supported yet"),
+    "dataset": (sequential, (Batches(),), {}, "x is a Batches.*not supported yet"),
+    "sparse": (sequential, (SparseMatrix(), Y), {}, r"sparse SparseMatrix.*x\.toarray\(\)"),
+    "text labels": (
+        sequential, (X, ["cat"] * 10), {}, r"'cat', not numbers.*np\.unique\(y, return_inverse"),
+    "number objects": (
+        sequential, (X.astype(object), Y), {}, r"np\.asarray\(values, dtype='float32'\)"),
     "text": (sequential, (np.array([["a", "b", "c"]] * 10), Y), {}, "'a', not numbers"),
     "objects": (sequential, (
         np.array([[None] * 3] * 10), Y), {}, "NoneType values"),
-    "ragged": (sequential, ([[1.0, 2.0], [1.0]], [1.0, 2.0]), {}, "different lengths"),
+    "ragged": (sequential, ([[1.0, 2.0], [1.0]], [1.0, 2.0]), {}, r"different lengths.*np\.zeros"),
     "a number": (sequential, (3.0, Y), {}, "a row per sample"),
     "too many arrays": (sequential, ([X, X], Y), {}, "takes one input, got 2"),
     "large integers": (sequential, (np.full((10, 3), 2**40), Y), {}, "outside 32 bits"),
@@ -86,6 +109,23 @@ CASES = {
     "validation labels": (
         lambda: sequential(3, loss=SPARSE), (X, LABELS), {"validation_data": (X, LABELS + 4)},
         "validation_data"),
+    "validation targets": (
+        sequential, (X, Y), {"validation_data": (X,)},
+        r"model\.fit\(\.\.\., validation_data=\(x_val, y_val\)\)"),
+    "class weight list": (
+        sequential, (X, Y), {"class_weight": [1.0, 2.0]},
+        r"must be a dict.*\[1\.0, 2\.0\].*\{0: 1\.0, 1: 2\.0\}"),
+    "class weight name": (
+        sequential, (X, Y), {"class_weight": "balanced"}, r"must be a dict.*bincount"),
+    "verbose": (
+        sequential, (X, Y), {"verbose": "no"}, "verbose must be 'auto', 0, 1 or 2, got 'no'"),
+    "integer labels": (
+        lambda: sequential(3, loss="categorical_crossentropy"), (X, LABELS), {},
+        "use sparse_categorical_crossentropy"),
+    "binary widths": (
+        lambda: sequential(1, loss=staghorn.losses.BinaryCrossentropy()), (X, X), {},
+        r"output 'dense\w*': binary_crossentropy.*Dense\(3\)"),
+    "regression widths": (lambda: sequential(2), (X, X), {}, r"output 'dense\w*'.*Dense\(3\)"),
     "validation form": (sequential, (X, Y), {"validation_data": X}, "validation_data must be"),
     "validation split": (sequential, (X, Y), {"validation_split": 1.5}, "between 0 and 1"),
     "tiny split": (sequential, (X[:1], Y[:1]), {"validation_split": 0.5}, "leaves 0 rows"),
@@ -143,3 +183,54 @@ def test_predict_checks_its_input():
         model.predict(X, batch_size=-1)
     with pytest.raises(ValueError, match="unknown argument"):
         model.evaluate(X, Y, foo=1)
+    with pytest.raises(ValueError, match="'abc', not numbers"):
+        model.predict("abc", verbose=0)
+
+
+def test_evaluate_without_targets():
+    with pytest.raises(ValueError, match=r"model\.evaluate\(x, y\)"):
+        sequential().evaluate(X, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.compile(metric=["mae"]), "compile: .*'metric'. Did you mean 'metrics'"),
+        (lambda m: m.fit(X, Y, epoch=3), "fit: .*'epoch'. Did you mean 'epochs'"),
+        (lambda m: m.fit(X, Y, callback=[]), "fit: .*'callback'. Did you mean 'callbacks'"),
+        (lambda m: m.predict(X, batchsize=2), "predict: .*'batchsize'. Did you mean 'batch_size'"),
+    ],
+)
+def test_unknown_arguments(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(sequential())
+
+
+def test_one_prediction_for_several_targets_warns():
+    model = staghorn.Sequential([staghorn.Input((3,)), staghorn.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match=r"output 'dense\w*'.*width 1.*Dense\(3\)") as caught:
+        model.fit(X, X, verbose=0)
+    assert caught[0].filename == __file__
+
+
+def test_a_model_whose_call_returns_nothing():
+    class Forgetful(staghorn.Model):
+        def call(self, inputs):
+            staghorn.ops.exp(inputs)
+
+    model = Forgetful()
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"Forgetful 'forgetful\w*': call returned None.*return"):
+        model.fit(X, Y, verbose=0)
+
+
+def test_the_stateless_train_step_of_keras():
+    class Stateless(staghorn.Sequential):
+        def train_step(self, state, data):
+            return {}, state
+
+    model = Stateless([staghorn.Input((3,)), staghorn.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match=r"(?s)takes \(self, state, data\).*value_and_grad"):
+        model.fit(X, Y, verbose=0)

@@ -1,0 +1,140 @@
+"""Words for common slips in what `compile`, `fit` and their kin are given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+
+from staghorn.engine import tree
+from staghorn.engine.keywords import reject_unknown
+
+_TRACED = """\
+{kind} '{name}' uses NumPy or a Python `if` on a value that is only known while training.
+Use staghorn.ops: staghorn.ops.log(x) for np.log(x), staghorn.ops.where(cond, a, b) for `if`."""
+
+_LEAK = """\
+A metric, layer or model kept an array of a compiled step in an attribute (self.total = ...), \
+which does not survive the step.
+Make a variable in __init__ or build and assign to it:
+    self.total = self.add_weight(name="total", initializer="zeros")   # a metric: add_variable
+    self.total.assign_add(value)"""
+
+_STATELESS_STEP = """\
+{name}.train_step takes (self, {arguments}): Staghorn's takes one batch, and variables are \
+assigned to as usual. Write
+    def train_step(self, data):
+        x, y = data
+        def loss_fn():
+            return self.compute_loss(x, y, self(x, training=True))
+        loss, grads = staghorn.value_and_grad(loss_fn, self.trainable_variables)()
+        self.optimizer.apply(grads, self.trainable_variables)
+        return {{"loss": loss}}"""
+
+
+def check_keywords(
+    function: Callable, given: Mapping[str, Any], error: type[Exception] = TypeError
+) -> None:
+    """Raise for keyword arguments that a method only takes to say that it has none such."""
+    if given:
+        parameters = inspect.signature(function).parameters.values()
+        known = {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD} - {"self"}
+        reject_unknown(function.__name__, given, known, error)
+
+
+def check_loss_weights(loss_weights: Any) -> None:
+    """Raise where loss weights hold names or objects: metrics, in the wrong place."""
+    for weight in tree.flatten(loss_weights):
+        if weight is None or isinstance(weight, (int, float, np.number)):
+            continue
+        if not hasattr(weight, "shape"):
+            listed = loss_weights if isinstance(loss_weights, (list, dict)) else [weight]
+            raise ValueError(
+                f"compile: loss_weights must be numbers, got {weight!r}. The third argument is "
+                f"loss_weights; write metrics={listed!r}."
+            )
+
+
+def check_verbose(method: str, verbose: Any) -> None:
+    """Raise where `verbose` is no level."""
+    if verbose != "auto" and not isinstance(verbose, (int, np.integer)):
+        raise ValueError(
+            f"{method}: verbose must be 'auto', 0, 1 or 2, got {verbose!r} "
+            f"({type(verbose).__name__})."
+        )
+
+
+def check_class_weight(class_weight: Any) -> None:
+    """Raise where class weights are no dict."""
+    if isinstance(class_weight, Mapping):
+        return
+    fix = "Write class_weight={0: 1.0, 1: 2.0}."
+    if isinstance(class_weight, (list, tuple, np.ndarray)):
+        fix = "Write class_weight=dict(enumerate(weights)), as in {0: 1.0, 1: 2.0}."
+    elif class_weight == "balanced":
+        fix = (
+            "Write it, for integer labels y, as counts = np.bincount(y) and "
+            "class_weight=dict(enumerate(len(y) / (len(counts) * counts))), as in {0: 1.0, 1: 2.0}."
+        )
+    raise ValueError(
+        f"class_weight must be a dict from class to weight, got {class_weight!r} "
+        f"({type(class_weight).__name__}). {fix}"
+    )
+
+
+def check_train_step(model: Any) -> None:
+    """Raise where `train_step` has the signature of Keras's stateless form."""
+    parameters = inspect.signature(model.train_step).parameters.values()
+    required = [
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(required) > 1:
+        raise TypeError(
+            _STATELESS_STEP.format(name=type(model).__name__, arguments=", ".join(required))
+        )
+
+
+@contextmanager
+def explained(kind: str, name: str, function: Callable) -> Iterator[None]:
+    """Explain what goes wrong in a user's loss or metric.
+
+    Args:
+        kind: "Loss" or "Metric".
+        name: its name.
+        function: what is called with (y_true, y_pred).
+    """
+    try:
+        yield
+    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
+        raise ValueError(_TRACED.format(kind=kind, name=name)) from error
+    except TypeError as error:
+        if _takes_two(function):
+            raise
+        raise TypeError(
+            f"{kind} '{name}' must take (y_true, y_pred), but takes {inspect.signature(function)}."
+        ) from error
+
+
+def _takes_two(function: Callable) -> bool:
+    try:
+        inspect.signature(function).bind(0, 0)
+    except TypeError:
+        return False
+    except ValueError:  # written in C: it has no signature
+        return True
+    return True
+
+
+@contextmanager
+def leaks_explained() -> Iterator[None]:
+    """Explain an array that outlives the compiled step which made it."""
+    try:
+        yield
+    except jax.errors.UnexpectedTracerError as error:
+        raise ValueError(_LEAK) from error
