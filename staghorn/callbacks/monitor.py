@@ -70,8 +70,8 @@ def user_level() -> int:
 
     Example:
         >>> from staghorn.callbacks.monitor import user_level
-        >>> user_level()
-        1
+        >>> user_level() >= 1
+        True
     """
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("staghorn."):

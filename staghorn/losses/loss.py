@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from staghorn import config, dtype_policies
 from staghorn.engine import tree
 from staghorn.engine.jax_internals import is_tracer
-from staghorn.engine.keywords import check_constructor
 from staghorn.engine.masks import get_mask
 from staghorn.engine.naming import auto_name
 from staghorn.engine.registry import suggestion
@@ -233,11 +232,6 @@ class Loss(Configurable):
     # Constructor arguments that Keras's config leaves out. They are written when they differ from
     # the default, so that our round trip loses nothing and ordinary configs equal Keras's.
     config_omits: ClassVar[dict[str, Any]] = {}
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Name the class, not a base, where a keyword is unknown."""
-        check_constructor(cls, kwargs)
-        return super().__new__(cls)
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """The base of all metrics: state in Variables, tracked children, a pure face for compiled loops."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,6 @@ import numpy as np
 
 from staghorn import config, dtype_policies, initializers
 from staghorn.engine.dtypes import standardize_dtype
-from staghorn.engine.keywords import check_constructor
 from staghorn.engine.naming import auto_name
 from staghorn.engine.scope import functionalize
 from staghorn.engine.serialization import Configurable, parameter_names
@@ -58,11 +57,6 @@ class Metric(Configurable):
     _metrics: "list[Metric]"
     _initial_values: dict[int, np.ndarray]
     _tracker: Tracker
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Name the class, not a base, where a keyword is unknown."""
-        check_constructor(cls, kwargs)
-        return super().__new__(cls)
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         variables: list[Variable] = []

@@ -93,9 +93,8 @@ class Trainer(TrainerBase):
         check_verbose("fit", verbose)
         self._assert_compiled("fit")
         _check_counts("fit", batch_size=batch_size, epochs=epochs, steps_per_epoch=steps_per_epoch)
-        _check_counts(
-            "fit", validation_steps=validation_steps, validation_batch_size=validation_batch_size
-        )
+        _check_counts("fit", validation_steps=validation_steps)
+        _check_counts("fit", validation_batch_size=validation_batch_size)
         _check_frequency(validation_freq)
         data = _standardize(x, y, sample_weight)
         if validation_data is not None:
@@ -107,18 +106,14 @@ class Trainer(TrainerBase):
         validation = None
         if validation_data is not None:
             size = validation_batch_size or batch_size
-            call = "fit(..., validation_data=(x_val, y_val))"
-            validation = self._feed(
-                validation_data, size, validation_steps, "validation_data", call=call
-            )
+            validation = self._validation_feed(validation_data, size, validation_steps)
         steps = steps_per_epoch or feed.steps_per_epoch
         calls = self._calls(callbacks, verbose, steps, epochs, add_history=True)
-        self.stop_training = False
+        self.stop_training, logs = False, {}
         run = epoch_runner(self, "train", feed, calls)
         _warn_of_short_epochs(feed, steps_per_epoch, epochs - initial_epoch)
         calls.on_train_begin()
         try:
-            logs = {}
             for epoch in range(initial_epoch, epochs):
                 calls.on_epoch_begin(epoch)
                 logs = self._train_epoch(run, epoch - initial_epoch)
@@ -133,6 +128,10 @@ class Trainer(TrainerBase):
         calls.on_train_end(logs)
         assert isinstance(self.history, History)
         return self.history
+
+    def _validation_feed(self, data: Any, batch_size: int | None, steps: int | None) -> ArrayFeed:
+        call = "fit(..., validation_data=(x_val, y_val))"
+        return self._feed(data, batch_size, steps, "validation_data", call=call)
 
     def _calls(
         self, callbacks: Any, verbose: Any, steps: int, epochs: int = 1, add_history: bool = False

@@ -147,7 +147,7 @@ def _check_widths(which: str, loss: str, target: tuple, output: tuple) -> None:
         warnings.warn(
             f"{got} The one prediction is compared with all {given} values. For one prediction "
             f"each, write Dense({given}) as the last layer.",
-            stacklevel=6,
+            stacklevel=6,  # check_targets, _check_data, _feed, fit, the user
         )
 
 

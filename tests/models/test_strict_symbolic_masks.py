@@ -1,4 +1,4 @@
-"""Masks of symbolic tensors: a layer whose `call` takes a mask is given one while a model is built."""
+"""Masks of symbolic tensors: a layer whose `call` takes a mask gets one as the model is built."""
 
 import random
 import warnings
