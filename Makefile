@@ -11,13 +11,16 @@ EPOCHS ?= 1
 # Each test process takes one core and up to 3 GB.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
-# Families compared with keras row by row, to a tolerance.
-TABLES := tests/layers tests/losses tests/metrics tests/ops tests/optimizers
+# Compared with keras to a tolerance, row by row: these tests compile far more than they run, so
+# XLA's optimizers are off, which halves their time. The others, and test-full, compile as users do.
+ORACLE := $(addprefix tests/,common examples layers losses metrics models ops optimizers saving training)
+FAST := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export STAGHORN_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full bench clean lint types floors doctest tables pytest strict slow examples
+.PHONY: help demo test test-full bench clean
+.PHONY: lint types floors doctest oracle pytest strict slow examples
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -34,7 +37,7 @@ $(VENV)/.installed-%: pyproject.toml | $(VENV)/pyvenv.cfg
 demo: $(VENV)/.installed-demo
 	$(BIN)/staghorn demo
 
-test: lint types floors doctest tables pytest strict
+test: lint types floors doctest oracle pytest strict
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -46,16 +49,13 @@ floors: $(VENV)/.installed-test
 	$(BIN)/lint-imports --no-cache
 
 doctest: $(VENV)/.installed-test
-	$(PYTEST) -p tests.conftest --doctest-modules staghorn
+	$(FAST) $(PYTEST) -p tests.conftest --doctest-modules staghorn
 
-# With XLA's optimizer off, which saves a fifth of the time: these tests compile more than they
-# run. All others, those that compare bits among them, and `make slow` compile as users do.
-tables: $(VENV)/.installed-test
-	XLA_FLAGS="--xla_backend_optimization_level=0 $$XLA_FLAGS" \
-		$(PYTEST) -m "not slow" --ignore-glob="*/test_strict_*.py" $(TABLES)
+oracle: $(VENV)/.installed-test
+	$(FAST) $(PYTEST) -m "not slow" --ignore-glob="*/test_strict_*.py" $(ORACLE)
 
 pytest: $(VENV)/.installed-test
-	$(PYTEST) -m "not slow" --ignore-glob="*/test_strict_*.py" tests $(TABLES:%=--ignore=%)
+	$(PYTEST) -m "not slow" --ignore-glob="*/test_strict_*.py" tests $(ORACLE:%=--ignore=%)
 
 # Processes of their own: keras's layers fail under these modes, so it is never imported here.
 strict: $(VENV)/.installed-test

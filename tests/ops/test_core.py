@@ -215,7 +215,7 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("call", "kind", "words"), ERRORS, ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(("call", "kind", "words"), ERRORS, ids=[row[2] for row in ERRORS])
 def test_errors_say_what_to_do(call, kind, words):
     with pytest.raises(kind) as caught:
         call()
