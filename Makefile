@@ -11,9 +11,10 @@ EPOCHS ?= 1
 # Each test process takes one core and up to 3 GB.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
-# Compared with keras to a tolerance, row by row: these tests compile far more than they run, so
-# XLA's optimizers are off, which halves their time. The others, and test-full, compile as users do.
-ORACLE := $(addprefix tests/,common examples layers losses metrics models ops optimizers saving training)
+# Compared to a tolerance, row by row: these tests compile far more than they run, so XLA's
+# optimizers are off, which halves their time. The others, and test-full, compile as users do.
+FAMILIES := $(addprefix tests/,layers losses metrics ops optimizers)
+ORACLE := $(FAMILIES) $(addprefix tests/,common examples models saving training)
 FAST := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export STAGHORN_DATA ?= $(abspath ../shared/data)
@@ -59,7 +60,8 @@ pytest: $(VENV)/.installed-test
 
 # Processes of their own: keras's layers fail under these modes, so it is never imported here.
 strict: $(VENV)/.installed-test
-	STAGHORN_STRICT=1 $(PYTEST) -m "not slow" tests
+	STAGHORN_STRICT=1 $(FAST) $(PYTEST) -m "not slow" $(FAMILIES)
+	STAGHORN_STRICT=1 $(PYTEST) -m "not slow" tests $(FAMILIES:%=--ignore=%)
 
 test-full: slow examples
 
