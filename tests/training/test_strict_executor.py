@@ -228,6 +228,15 @@ def test_interrupt_keeps_model_usable(error):
     assert_alive(model)
 
 
+@pytest.fixture
+def python_sigint():
+    """Python's own handler: a test worker of pytest-xdist ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_sigint")
 def test_ctrl_c_during_compiled_groups_keeps_model_usable():
     model = noisy()
     model.fit(X, Y, **COMMON)
