@@ -3,11 +3,13 @@
     python benchmarks/compare.py                         # power_plant and mnist_mlp
     python benchmarks/compare.py mnist_wide --repeats 1
     python benchmarks/compare.py power_plant --epochs 50 --repeats 1    # a quick look
+    python benchmarks/compare.py mnist_cnn --against keras keras-tensorflow
 
 Every repeat runs each contender once, in a process of its own, in an order that turns round
 from repeat to repeat, with the repeat's number as the seed. A ratio is taken within a repeat
 (keras / staghorn: above 1, Staghorn is faster), then the median and the spread over repeats.
-`keras tuned` is keras with `steps_per_execution` set to a whole epoch.
+`keras` is keras on JAX, `keras-tuned` the same with `steps_per_execution` set to a whole epoch;
+`keras-tensorflow` and `keras-torch` need those packages.
 """
 
 import argparse
@@ -23,19 +25,22 @@ from pathlib import Path
 from programs import DATA, PROGRAMS
 
 HERE = Path(__file__).resolve().parent
-CONTENDERS = ("staghorn", "keras", "keras tuned")
+PEERS = ("keras", "keras-tuned", "keras-tensorflow", "keras-torch")
 MEASURES = {"fit": "fit (s)", "epoch": "epoch, compiled (ms)", "script": "whole script (s)"}
 TARGETS = {("power_plant", "fit"): 5.0, ("mnist_mlp", "epoch"): 3.0}
 
 
 def run_once(program, contender, seed, epochs):
-    command = [sys.executable, str(HERE / "programs.py"), program, contender.split()[0]]
+    library, _, variant = contender.partition("-")
+    command = [sys.executable, str(HERE / "programs.py"), program, library]
     command += ["--seed", str(seed)]
+    if variant in ("tensorflow", "torch"):
+        command += ["--backend", variant]
     if epochs:
         command += ["--epochs", str(epochs)]
-    if contender == "keras tuned":
+    if variant == "tuned":
         command += ["--steps-per-execution", str(PROGRAMS[program][3])]
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(HERE.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     seconds = time.perf_counter() - start
@@ -44,15 +49,16 @@ def run_once(program, contender, seed, epochs):
     return {**json.loads(done.stdout.splitlines()[-1]), "script": seconds}
 
 
-def compare(program, repeats, epochs):
-    results = {name: [] for name in CONTENDERS}
+def compare(program, repeats, epochs, peers):
+    contenders = ["staghorn", *peers]
+    results = {name: [] for name in contenders}
     for repeat in range(repeats):
-        order = CONTENDERS if repeat % 2 == 0 else CONTENDERS[::-1]
+        order = contenders if repeat % 2 == 0 else contenders[::-1]
         for contender in order:
             result = run_once(program, contender, repeat, epochs)
             results[contender].append(result)
             print(
-                f"  seed {repeat}  {contender:<12} fit {result['fit']:7.2f} s"
+                f"  seed {repeat}  {contender:<16} fit {result['fit']:7.2f} s"
                 f"  epoch {result['epoch']:8.2f} ms  script {result['script']:7.2f} s",
                 flush=True,
             )
@@ -65,7 +71,7 @@ def report(program, results):
         ours = [result[measure] for result in results["staghorn"]]
         target = TARGETS.get((program, measure))
         line = f"  {title:<22} staghorn {statistics.median(ours):8.2f}"
-        for contender in CONTENDERS[1:]:
+        for contender in list(results)[1:]:
             theirs = [result[measure] for result in results[contender]]
             ratios = sorted(a / b for a, b in zip(theirs, ours, strict=True))
             line += (
@@ -78,9 +84,9 @@ def report(program, results):
             contender: statistics.fmean(result["quality"][name] for result in runs)
             for contender, runs in results.items()
         }
-        gap = means["staghorn"] - means["keras"]
+        gap = means["staghorn"] - means[list(results)[1]]
         shown = ", ".join(f"{contender} {mean:.4f}" for contender, mean in means.items())
-        print(f"  {name:<22} {shown} | staghorn - keras: {gap:+.4f}")
+        print(f"  {name:<22} {shown} | staghorn - {list(results)[1]}: {gap:+.4f}")
     print()
 
 
@@ -91,6 +97,7 @@ def main():
     parser.add_argument("programs", nargs="*", default=["power_plant", "mnist_mlp"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="instead of each program's own number")
+    parser.add_argument("--against", nargs="+", choices=PEERS, default=["keras", "keras-tuned"])
     options = parser.parse_args()
     unknown = sorted(set(options.programs) - set(PROGRAMS))
     if unknown:
@@ -100,7 +107,7 @@ def main():
     machine = f"{platform.machine()}, {os.cpu_count()} cores visible"
     print(f"{machine}, Python {platform.python_version()}")
     for program in options.programs:
-        report(program, compare(program, options.repeats, options.epochs))
+        report(program, compare(program, options.repeats, options.epochs, options.against))
 
 
 if __name__ == "__main__":

@@ -128,12 +128,119 @@ def mnist_subclassed(lib, seed, compile_options):
     return _classifier(MLP(), 64, compile_options)
 
 
+def mnist_cnn(lib, seed, compile_options):
+    lib.utils.set_random_seed(seed)
+    model = lib.Sequential(
+        [
+            lib.Input((28, 28)),
+            lib.layers.Reshape((28, 28, 1)),
+            lib.layers.Conv2D(32, 3, activation="relu"),
+            lib.layers.MaxPooling2D(2),
+            lib.layers.Conv2D(64, 3, activation="relu"),
+            lib.layers.MaxPooling2D(2),
+            lib.layers.Flatten(),
+            lib.layers.Dropout(0.5),
+            lib.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    return _classifier(model, 128, compile_options)
+
+
+def _trained_on(model, x, y, batch_size, loss, compile_options, **kwargs):
+    """Compile a model and return its fit and its quality on the data it saw (made-up data)."""
+    model.compile("adam", loss, **compile_options)
+
+    def fit(epochs):
+        model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0, **kwargs)
+
+    def quality():
+        return {"loss": float(model.evaluate(x, y, batch_size=batch_size, verbose=0))}
+
+    return fit, quality
+
+
+def residual_cnn(lib, seed, compile_options):
+    lib.utils.set_random_seed(seed)
+    layers = lib.layers
+
+    def block(x, filters, strides):
+        y = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
+        y = layers.ReLU()(layers.BatchNormalization()(y))
+        y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(y)
+        y = layers.BatchNormalization()(y)
+        if strides != 1 or x.shape[-1] != filters:
+            x = layers.Conv2D(filters, 1, strides=strides, use_bias=False)(x)
+        return layers.ReLU()(layers.Add()([x, y]))
+
+    inputs = lib.Input((32, 32, 3))
+    x = layers.ReLU()(layers.Conv2D(16, 3, padding="same")(inputs))
+    for filters, strides in ((16, 1), (32, 2), (64, 2)):
+        x = block(x, filters, strides)
+    outputs = layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(3200, 32, 32, 3)).astype("float32"), rng.integers(0, 10, 3200)
+    loss = "sparse_categorical_crossentropy"
+    return _trained_on(lib.Model(inputs, outputs), x, y, 64, loss, compile_options)
+
+
+def _recurrent(lib, seed, compile_options, make):
+    lib.utils.set_random_seed(seed)
+    model = lib.Sequential(
+        [
+            lib.Input((100,), dtype="int32"),
+            lib.layers.Embedding(5000, 64),
+            make(lib.layers),
+            lib.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 5000, (3200, 100)).astype("int32")
+    y = (x[:, -10:].mean(axis=1) > 2500).astype("float32")[:, None]
+    return _trained_on(model, x, y, 32, "binary_crossentropy", compile_options)
+
+
+def lstm(lib, seed, compile_options):
+    return _recurrent(lib, seed, compile_options, lambda layers: layers.LSTM(64))
+
+
+def gru(lib, seed, compile_options):
+    return _recurrent(lib, seed, compile_options, lambda layers: layers.GRU(64))
+
+
+def bidirectional(lib, seed, compile_options):
+    return _recurrent(
+        lib, seed, compile_options, lambda layers: layers.Bidirectional(layers.LSTM(64))
+    )
+
+
+def transformer(lib, seed, compile_options):
+    lib.utils.set_random_seed(seed)
+    layers = lib.layers
+    inputs = lib.Input((128,), dtype="int32")
+    x = layers.Embedding(5000, 128)(inputs)
+    y = layers.MultiHeadAttention(4, 32)(x, x)
+    x = layers.LayerNormalization()(layers.Add()([x, y]))
+    y = layers.Dense(128)(layers.Dense(256, activation="relu")(x))
+    x = layers.LayerNormalization()(layers.Add()([x, y]))
+    outputs = layers.Dense(1, activation="sigmoid")(layers.GlobalAveragePooling1D()(x))
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 5000, (1600, 128)).astype("int32")
+    y = (x[:, 0] > 2500).astype("float32")[:, None]
+    return _trained_on(lib.Model(inputs, outputs), x, y, 32, "binary_crossentropy", compile_options)
+
+
 # name → (program, epochs of the measured fit, epochs of the second one, steps in an epoch)
 PROGRAMS = {
     "power_plant": (power_plant, 1000, 100, 60),
     "mnist_mlp": (mnist_mlp, 10, 5, 625),
     "mnist_subclassed": (mnist_subclassed, 5, 3, 313),
     "mnist_wide": (mnist_wide, 2, 1, 157),
+    "mnist_cnn": (mnist_cnn, 2, 3, 157),
+    "residual_cnn": (residual_cnn, 1, 2, 50),
+    "lstm": (lstm, 1, 2, 100),
+    "gru": (gru, 1, 2, 100),
+    "bidirectional": (bidirectional, 1, 2, 100),
+    "transformer": (transformer, 1, 2, 50),
 }
 
 
@@ -144,12 +251,13 @@ def main():
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps-per-execution", type=int)
+    parser.add_argument("--backend", default="jax", help="of keras")
     options = parser.parse_args()
     program, epochs, more_epochs, _ = PROGRAMS[options.program]
     epochs = options.epochs or epochs
     more_epochs = min(epochs, more_epochs)
 
-    os.environ["KERAS_BACKEND"] = "jax"
+    os.environ["KERAS_BACKEND"] = options.backend
     lib = importlib.import_module(options.library)
     compile_options = {}
     if options.steps_per_execution:

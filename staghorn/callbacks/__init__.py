@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from staghorn.callbacks.backup_and_restore import BackupAndRestore as BackupAndRestore
 from staghorn.callbacks.callback import Callback as Callback
 from staghorn.callbacks.callback_list import CallbackList as CallbackList
 from staghorn.callbacks.checkpoint import ModelCheckpoint as ModelCheckpoint
@@ -12,10 +13,14 @@ from staghorn.callbacks.lambda_callback import LambdaCallback as LambdaCallback
 from staghorn.callbacks.learning_rate import LearningRateScheduler as LearningRateScheduler
 from staghorn.callbacks.learning_rate import ReduceLROnPlateau as ReduceLROnPlateau
 from staghorn.callbacks.progress import ProgbarLogger as ProgbarLogger
+from staghorn.callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
+from staghorn.callbacks.swap_ema_weights import SwapEMAWeights as SwapEMAWeights
+from staghorn.callbacks.tensorboard import TensorBoard as TensorBoard
 from staghorn.callbacks.terminate_on_nan import TerminateOnNaN as TerminateOnNaN
 from staghorn.engine.registry import missing_names
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",
@@ -26,6 +31,9 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
 

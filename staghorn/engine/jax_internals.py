@@ -31,3 +31,15 @@ def current_trace() -> Any:
 def is_tracer(x: Any) -> bool:
     """Say whether `x` is a value being traced, not a concrete array."""
     return isinstance(x, jax.core.Tracer)
+
+
+def has_convolutions(program: Any) -> bool:
+    """Say whether a traced program, or one inside it, convolves."""
+    for equation in getattr(program, "jaxpr", program).eqns:
+        if equation.primitive.name in ("conv_general_dilated", "staghorn_convolution"):
+            return True
+        for value in equation.params.values():
+            for inner in value if isinstance(value, (list, tuple)) else [value]:
+                if (hasattr(inner, "eqns") or hasattr(inner, "jaxpr")) and has_convolutions(inner):
+                    return True
+    return False

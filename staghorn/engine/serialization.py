@@ -96,7 +96,7 @@ def is_builtin(cls: type) -> bool:
     return cls.__module__.split(".", 1)[0] == "staghorn"
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def parameter_names(cls: type) -> tuple[str, ...]:
     """Return the names of a class's constructor parameters, following `**kwargs` to its bases."""
     names: dict[str, None] = {}

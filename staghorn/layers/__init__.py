@@ -10,21 +10,58 @@ from staghorn.layers.activation import LeakyReLU as LeakyReLU
 from staghorn.layers.activation import PReLU as PReLU
 from staghorn.layers.activation import ReLU as ReLU
 from staghorn.layers.activation import Softmax as Softmax
+from staghorn.layers.attention import AdditiveAttention as AdditiveAttention
+from staghorn.layers.attention import Attention as Attention
+from staghorn.layers.bidirectional import Bidirectional as Bidirectional
+from staghorn.layers.convolution import Conv1D as Conv1D
+from staghorn.layers.convolution import Conv2D as Conv2D
+from staghorn.layers.convolution import Conv3D as Conv3D
+from staghorn.layers.convolution import Convolution1D as Convolution1D
+from staghorn.layers.convolution import Convolution2D as Convolution2D
+from staghorn.layers.convolution import Convolution3D as Convolution3D
+from staghorn.layers.convolution_transpose import Conv1DTranspose as Conv1DTranspose
+from staghorn.layers.convolution_transpose import Conv2DTranspose as Conv2DTranspose
+from staghorn.layers.convolution_transpose import Conv3DTranspose as Conv3DTranspose
+from staghorn.layers.convolution_transpose import Convolution1DTranspose as Convolution1DTranspose
+from staghorn.layers.convolution_transpose import Convolution2DTranspose as Convolution2DTranspose
+from staghorn.layers.convolution_transpose import Convolution3DTranspose as Convolution3DTranspose
 from staghorn.layers.core import Identity as Identity
 from staghorn.layers.core import Lambda as Lambda
 from staghorn.layers.core import Masking as Masking
+from staghorn.layers.cropping import Cropping1D as Cropping1D
+from staghorn.layers.cropping import Cropping2D as Cropping2D
+from staghorn.layers.cropping import Cropping3D as Cropping3D
 from staghorn.layers.dense import Dense as Dense
+from staghorn.layers.depthwise_convolution import DepthwiseConv1D as DepthwiseConv1D
+from staghorn.layers.depthwise_convolution import DepthwiseConv2D as DepthwiseConv2D
 from staghorn.layers.dropout import Dropout as Dropout
 from staghorn.layers.dropout import GaussianDropout as GaussianDropout
 from staghorn.layers.dropout import GaussianNoise as GaussianNoise
 from staghorn.layers.dropout import SpatialDropout1D as SpatialDropout1D
 from staghorn.layers.dropout import SpatialDropout2D as SpatialDropout2D
 from staghorn.layers.dropout import SpatialDropout3D as SpatialDropout3D
+from staghorn.layers.einsum_dense import EinsumDense as EinsumDense
 from staghorn.layers.embedding import Embedding as Embedding
+from staghorn.layers.global_pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
+from staghorn.layers.global_pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
+from staghorn.layers.global_pooling import GlobalAveragePooling3D as GlobalAveragePooling3D
+from staghorn.layers.global_pooling import GlobalAvgPool1D as GlobalAvgPool1D
+from staghorn.layers.global_pooling import GlobalAvgPool2D as GlobalAvgPool2D
+from staghorn.layers.global_pooling import GlobalAvgPool3D as GlobalAvgPool3D
+from staghorn.layers.global_pooling import GlobalMaxPool1D as GlobalMaxPool1D
+from staghorn.layers.global_pooling import GlobalMaxPool2D as GlobalMaxPool2D
+from staghorn.layers.global_pooling import GlobalMaxPool3D as GlobalMaxPool3D
+from staghorn.layers.global_pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
+from staghorn.layers.global_pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
+from staghorn.layers.global_pooling import GlobalMaxPooling3D as GlobalMaxPooling3D
+from staghorn.layers.gru import GRU as GRU
+from staghorn.layers.gru import GRUCell as GRUCell
 from staghorn.layers.input import Input as Input
 from staghorn.layers.input import InputLayer as InputLayer
 from staghorn.layers.input_spec import InputSpec as InputSpec
 from staghorn.layers.layer import Layer as Layer
+from staghorn.layers.lstm import LSTM as LSTM
+from staghorn.layers.lstm import LSTMCell as LSTMCell
 from staghorn.layers.merging import Add as Add
 from staghorn.layers.merging import Average as Average
 from staghorn.layers.merging import Concatenate as Concatenate
@@ -41,27 +78,179 @@ from staghorn.layers.merging import maximum as maximum
 from staghorn.layers.merging import minimum as minimum
 from staghorn.layers.merging import multiply as multiply
 from staghorn.layers.merging import subtract as subtract
+from staghorn.layers.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 from staghorn.layers.normalization import BatchNormalization as BatchNormalization
 from staghorn.layers.normalization import GroupNormalization as GroupNormalization
 from staghorn.layers.normalization import LayerNormalization as LayerNormalization
 from staghorn.layers.normalization import RMSNormalization as RMSNormalization
 from staghorn.layers.normalization import UnitNormalization as UnitNormalization
+from staghorn.layers.padding import ZeroPadding1D as ZeroPadding1D
+from staghorn.layers.padding import ZeroPadding2D as ZeroPadding2D
+from staghorn.layers.padding import ZeroPadding3D as ZeroPadding3D
+from staghorn.layers.pooling import AveragePooling1D as AveragePooling1D
+from staghorn.layers.pooling import AveragePooling2D as AveragePooling2D
+from staghorn.layers.pooling import AveragePooling3D as AveragePooling3D
+from staghorn.layers.pooling import AvgPool1D as AvgPool1D
+from staghorn.layers.pooling import AvgPool2D as AvgPool2D
+from staghorn.layers.pooling import AvgPool3D as AvgPool3D
+from staghorn.layers.pooling import MaxPool1D as MaxPool1D
+from staghorn.layers.pooling import MaxPool2D as MaxPool2D
+from staghorn.layers.pooling import MaxPool3D as MaxPool3D
+from staghorn.layers.pooling import MaxPooling1D as MaxPooling1D
+from staghorn.layers.pooling import MaxPooling2D as MaxPooling2D
+from staghorn.layers.pooling import MaxPooling3D as MaxPooling3D
+from staghorn.layers.preprocessing.center_crop import CenterCrop as CenterCrop
+from staghorn.layers.preprocessing.normalization import Normalization as Normalization
+from staghorn.layers.preprocessing.random_contrast import RandomContrast as RandomContrast
+from staghorn.layers.preprocessing.random_flip import RandomFlip as RandomFlip
+from staghorn.layers.preprocessing.random_rotation import RandomRotation as RandomRotation
+from staghorn.layers.preprocessing.random_translation import RandomTranslation as RandomTranslation
+from staghorn.layers.preprocessing.random_zoom import RandomZoom as RandomZoom
+from staghorn.layers.preprocessing.resizing import Resizing as Resizing
 from staghorn.layers.rescaling import Rescaling as Rescaling
 from staghorn.layers.reshaping import Flatten as Flatten
 from staghorn.layers.reshaping import Permute as Permute
 from staghorn.layers.reshaping import RepeatVector as RepeatVector
 from staghorn.layers.reshaping import Reshape as Reshape
+from staghorn.layers.rnn import RNN as RNN
+from staghorn.layers.separable_convolution import SeparableConv1D as SeparableConv1D
+from staghorn.layers.separable_convolution import SeparableConv2D as SeparableConv2D
+from staghorn.layers.separable_convolution import SeparableConvolution1D as SeparableConvolution1D
+from staghorn.layers.separable_convolution import SeparableConvolution2D as SeparableConvolution2D
+from staghorn.layers.simple_rnn import SimpleRNN as SimpleRNN
+from staghorn.layers.simple_rnn import SimpleRNNCell as SimpleRNNCell
+from staghorn.layers.stacked_rnn_cells import StackedRNNCells as StackedRNNCells
+from staghorn.layers.time_distributed import TimeDistributed as TimeDistributed
+from staghorn.layers.upsampling import UpSampling1D as UpSampling1D
+from staghorn.layers.upsampling import UpSampling2D as UpSampling2D
+from staghorn.layers.upsampling import UpSampling3D as UpSampling3D
+from staghorn.layers.wrapper import Wrapper as Wrapper
 
 # fmt: off
 __all__ = [
-    "ELU", "Activation", "Add", "Average", "BatchNormalization", "Concatenate", "Dense", "Dot",
-    "Dropout", "Embedding", "Flatten", "GaussianDropout", "GaussianNoise", "GroupNormalization",
-    "Identity", "Input", "InputLayer", "InputSpec", "Lambda", "Layer", "LayerNormalization",
-    "LeakyReLU", "Masking", "Maximum", "Minimum", "Multiply", "PReLU", "Permute",
-    "RMSNormalization", "ReLU", "RepeatVector", "Rescaling", "Reshape", "Softmax",
-    "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Subtract", "UnitNormalization",
-    "add", "average", "concatenate", "deserialize", "dot", "maximum", "minimum", "multiply",
-    "serialize", "subtract",
+    "ELU",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Activation",
+    "Add",
+    "AdditiveAttention",
+    "Attention",
+    "Average",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
+    "AvgPool1D",
+    "AvgPool2D",
+    "AvgPool3D",
+    "BatchNormalization",
+    "Bidirectional",
+    "CenterCrop",
+    "Concatenate",
+    "Conv1D",
+    "Conv1DTranspose",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
+    "Convolution1D",
+    "Convolution1DTranspose",
+    "Convolution2D",
+    "Convolution2DTranspose",
+    "Convolution3D",
+    "Convolution3DTranspose",
+    "Cropping1D",
+    "Cropping2D",
+    "Cropping3D",
+    "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "Dot",
+    "Dropout",
+    "EinsumDense",
+    "Embedding",
+    "Flatten",
+    "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalAvgPool3D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPool3D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
+    "GroupNormalization",
+    "Identity",
+    "Input",
+    "InputLayer",
+    "InputSpec",
+    "LSTMCell",
+    "Lambda",
+    "Layer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Masking",
+    "MaxPool1D",
+    "MaxPool2D",
+    "MaxPool3D",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
+    "Maximum",
+    "Minimum",
+    "MultiHeadAttention",
+    "Multiply",
+    "Normalization",
+    "PReLU",
+    "Permute",
+    "RMSNormalization",
+    "RandomContrast",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
+    "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
+    "Resizing",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "SeparableConvolution1D",
+    "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "StackedRNNCells",
+    "Subtract",
+    "TimeDistributed",
+    "UnitNormalization",
+    "UpSampling1D",
+    "UpSampling2D",
+    "UpSampling3D",
+    "Wrapper",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
+    "ZeroPadding3D",
+    "add",
+    "average",
+    "concatenate",
+    "deserialize",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
+    "serialize",
+    "subtract",
 ]
 # fmt: on
 

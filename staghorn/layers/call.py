@@ -37,7 +37,7 @@ class Signature(NamedTuple):
     signature: inspect.Signature
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def signature_of(call: Any) -> Signature:
     """Read the signature of an unbound `call`, once per class."""
     full = inspect.signature(call)
@@ -192,7 +192,7 @@ def shapes_for(method: Any, call: Call, layer: Layer, what: str) -> dict[str, An
     return named
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def shape_parameters(method: Any) -> tuple[str, ...]:
     """Return the parameter names of an unbound `build` or `compute_output_shape`."""
     inner = inspect.unwrap(method)

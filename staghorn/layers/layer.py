@@ -790,7 +790,7 @@ def _unique(variables: Any) -> list[Variable]:
     return list({id(v): v for v in variables}.values())
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def _takes_kwargs(cls: type) -> bool:
     parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
     return any(p.kind is p.VAR_KEYWORD for p in parameters)

@@ -243,7 +243,7 @@ class Functional(Model):
         return {"input_shape": None}
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def takes_graph(cls: type) -> bool:
     """Say whether a class's constructor takes `inputs` and `outputs`."""
     parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]

@@ -9,7 +9,7 @@ it records the call and returns a KerasTensor.
 from typing import TYPE_CHECKING
 
 from staghorn.engine.registry import missing_names as _missing_names
-from staghorn.ops import linalg, math, nn, numpy
+from staghorn.ops import image, linalg, math, nn, numpy
 from staghorn.ops.activation import (
     celu,
     elu,
@@ -40,6 +40,8 @@ from staghorn.ops.activation import (
     tanh_shrink,
     threshold,
 )
+from staghorn.ops.attention import dot_product_attention
+from staghorn.ops.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from staghorn.ops.core import (
     associative_scan,
     cast,
@@ -242,6 +244,12 @@ from staghorn.ops.nn import (
     psnr,
     rms_normalization,
     sparse_categorical_crossentropy,
+)
+from staghorn.ops.pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    max_pool,
 )
 from staghorn.ops.products import (
     corrcoef,

@@ -128,7 +128,7 @@ def _model_names(item: Any) -> tuple[str, ...]:
     return (_FIRST, "optimizer") if isinstance(item, Model) else ()
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def _own_names(base: type) -> frozenset[str]:
     """Return the attributes that every object of a base class has; they are not walked."""
     bare = base(1.0, name="bare") if base is Optimizer else base(name="bare")
@@ -136,7 +136,7 @@ def _own_names(base: type) -> frozenset[str]:
     return frozenset(names | set(vars(bare)) | _MODEL_INTERNALS)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def _computed_names(cls: type) -> frozenset[str]:
     """Return the properties of a class that its base (Layer, Model, ...) does not have."""
     from staghorn.models import Functional, Model, Sequential

@@ -53,6 +53,9 @@ class TrainerBase:
         self.steps_per_execution: int | None = None
         self.jit_compile: Any = "auto"
         self.history: History | None = None
+        # Where `fit` begins, and the seed of its order of rows: a callback may move both.
+        self._initial_epoch = 0
+        self._order_seed: int | None = None
         self._compiled_loss: CompiledLoss | None = None
         self._compiled_metrics: CompiledMetrics | None = None
         self._loss_tracker: Mean | None = None
@@ -402,7 +405,7 @@ def _checked_steps(steps: Any) -> int | None:
     return steps
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def _accepts(function: Callable, name: str) -> bool:
     parameters = inspect.signature(function).parameters
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

@@ -13,10 +13,14 @@ import numpy as np
 from staghorn import config
 from staghorn.engine import tree
 from staghorn.engine.dtypes import is_float
+from staghorn.training.large import LargeArray, take
 
 # Arrays up to this size (all of x, y and weights together) live on the device for the whole
 # training; larger ones stay on the host and are gathered for each group of steps.
 RESIDENT_BYTES = 1 << 30
+# What is gathered on the host for one compiled call: at most so many steps, so many bytes.
+GROUP_STEPS = 64
+GROUP_BYTES = 64 << 20
 
 _LENGTHS = """\
 The arrays have different numbers of rows: {lengths}.
@@ -53,16 +57,26 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
     return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
-def to_array(value: Any, what: str) -> np.ndarray | jax.Array:
-    """Turn one thing that holds numbers into an array; floats become `floatx()`."""
+def to_array(value: Any, what: str) -> np.ndarray | jax.Array | LargeArray:
+    """Turn one thing that holds numbers into an array; floats become `floatx()`.
+
+    Arrays in files, and arrays that are too large to hold twice, are cast row by row later.
+    """
     if isinstance(value, jax.Array):
         return value.astype(config.floatx()) if is_float(value.dtype) else value
+    if isinstance(value, LargeArray):
+        return value
     _check_kind(value, what)
     kind = type(value).__module__.split(".", 1)[0]
+    if kind == "h5py" or (isinstance(value, np.ndarray) and value.nbytes > RESIDENT_BYTES):
+        return _large(value, what)
+    if isinstance(value, np.memmap) and _target_dtype(value.dtype) != value.dtype:
+        return _large(value, what)
     if kind == "pandas":
         value = _from_pandas(value, what)
     elif kind == "torch":
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
     array = np.asarray(value)
     if array.dtype == object or array.dtype.kind in "US":
         raise ValueError(_not_numeric(array, what))
@@ -73,6 +87,28 @@ def to_array(value: Any, what: str) -> np.ndarray | jax.Array:
     if array.ndim == 0:
         raise ValueError(f"{what} must be an array with a row per sample, got {value!r}.")
     return array
+
+
+def _target_dtype(dtype: Any) -> np.dtype:
+    """Return the type in which the device holds values of a type."""
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        return np.dtype(config.floatx())
+    if dtype.kind in "iu" and dtype.itemsize == 8 and config.floatx() != "float64":
+        return np.dtype("int32")
+    return dtype
+
+
+def _large(value: Any, what: str) -> Any:
+    """Return an array whose rows are read and cast when they are wanted."""
+    if not getattr(value, "shape", ()):
+        raise ValueError(f"{what} must be an array with a row per sample, got {value!r}.")
+    if value.dtype.kind not in "biuf":
+        raise ValueError(f"{what} holds values of type {value.dtype}, not numbers.")
+    wanted = _target_dtype(value.dtype)
+    if isinstance(value, np.ndarray) and wanted == value.dtype:
+        return value
+    return LargeArray(value, wanted)
 
 
 def _narrowed(array: np.ndarray, what: str) -> np.ndarray:
@@ -141,8 +177,8 @@ def _check_kind(value: Any, what: str) -> None:
         return
     if hasattr(value, "__iter__") or hasattr(value, "__getitem__"):
         raise ValueError(
-            f"{what} is a {type(value).__name__}. Generators, PyDataset and other sources of "
-            "batches are not supported yet: pass arrays, as in model.fit(x, y)."
+            f"{what} is a {type(value).__name__}, which gives batches. Pass it alone, as x: "
+            "model.fit(batches), each batch with everything: (x, y)."
         )
 
 
@@ -228,14 +264,15 @@ class Block:
 
     Args:
         data: nest of device arrays.
-        order: (steps or more, batch) rows of each step; its shape is part of the program's.
+        order: (steps or more, batch) rows of each step; its shape is part of the program's. None
+            for a batch of a shape of its own, which is a `tail` that runs by itself.
         steps: how many rows of `order` are meant.
         tail: (rest,) rows of a last, smaller batch, or None. Its shape too is the program's.
         ends: whether the tail is meant.
     """
 
     data: Any
-    order: np.ndarray
+    order: np.ndarray | None
     steps: int
     tail: np.ndarray | None = None
     ends: bool = False
@@ -272,6 +309,33 @@ class ArrayFeed:
         every = -(-self.rows // self.batch_size)
         return every if self.steps is None else min(self.steps, every)
 
+    @property
+    def capacity(self) -> int:
+        """Steps whose rows are gathered on the host for one call."""
+        row = sum(a.nbytes for a in tree.flatten(self.data) if a is not None) / self.rows
+        fits = max(1, int(GROUP_BYTES / max(row * self.batch_size, 1)))
+        return max(1, min(self.rows // self.batch_size, GROUP_STEPS, fits))
+
+    def ready(self, epochs_left: int) -> bool:
+        """Say whether an epoch can start: arrays always can be read again."""
+        return True
+
+    def rewind(self) -> None:
+        """Begin at the first row again: epoch 0 always does."""
+
+    def close(self) -> None:
+        """Let go of nothing: arrays need no closing."""
+
+    def batches(self, epoch: int) -> Iterator[Any]:
+        """Yield the batches of an epoch, on the host."""
+        order = self.epoch_rows(epoch)
+        for start in range(0, len(order), self.batch_size):
+            yield self.rows_of(order[start : start + self.batch_size])
+
+    def rows_of(self, rows: np.ndarray) -> Any:
+        """Return some rows of all arrays, on the host."""
+        return tree.map_structure(lambda a: None if a is None else take(a, rows), self.data)
+
     def first_batch(self) -> Any:
         """Return shapes and types of a batch, as placeholders."""
         rows = min(self.batch_size, self.rows)
@@ -306,12 +370,12 @@ class ArrayFeed:
         size = self.steps * self.batch_size
         return self.order(passes)[part * size : (part + 1) * size]
 
-    def blocks(self, epoch: int, capacity: int) -> Iterator[Block]:
+    def blocks(self, epoch: int, wanted: int | None = None) -> Iterator[Block]:
         """Yield an epoch's steps in groups that fit one compiled call.
 
         Args:
             epoch: which epoch; it decides the order.
-            capacity: steps in a group when the data stays on the host.
+            wanted: steps in a call; the executor cuts groups, so that it does not matter here.
         """
         rows = self.epoch_rows(epoch)
         size = self.batch_size
@@ -323,6 +387,7 @@ class ArrayFeed:
             shown = order if steps else np.zeros((1, size), np.int32)
             yield Block(self._on_device(), shown, steps, tail, ends=rest > 0)
             return
+        capacity = self.capacity
         places = np.arange(capacity * size, dtype=np.int32)
         fixed, end = places.reshape(capacity, size), places[:rest] if rest else None
         for start in range(0, steps, capacity):
@@ -335,7 +400,7 @@ class ArrayFeed:
         if self._device is None:
             # A copy: the device array must not change when the caller edits theirs.
             self._device = tree.map_structure(
-                lambda a: None if a is None else jnp.array(a, copy=True), self.data
+                lambda a: None if a is None else jnp.array(_in_memory(a), copy=True), self.data
             )
         return self._device
 
@@ -343,6 +408,9 @@ class ArrayFeed:
         """Copy some rows to the device, padded to a fixed size; padding is never used."""
         padded = np.zeros(size, dtype=np.int32)
         padded[: len(rows)] = rows
-        return tree.map_structure(
-            lambda a: None if a is None else jnp.array(np.asarray(a)[padded]), self.data
-        )
+        # The gathered rows are a new array, so the device may use it where it lies.
+        return jax.device_put(self.rows_of(padded))
+
+
+def _in_memory(array: Any) -> Any:
+    return np.asarray(array) if isinstance(array, LargeArray) else array

@@ -90,6 +90,9 @@ class Executor:
 
     def dispatch(self, block: Block, start: int, stop: int, tail: bool, fresh: bool) -> Any:
         """Start steps `start` to `stop` and point the Variables at their results to come."""
+        if block.order is None:
+            assert block.tail is not None
+            return self.dispatch_rows(block.data, block.tail, fresh)
         with interrupts_deferred():
             state, fixed = self.program.state()
             state, packed = self.program.run(

@@ -12,9 +12,9 @@ import numpy as np
 from staghorn.callbacks.callback_list import CallbackList
 from staghorn.engine import tree
 from staghorn.training.data import ArrayFeed
+from staghorn.training.stream import StreamFeed
 
-# Steps in a group when data is gathered on the host: bounds the memory of one group.
-HOST_GROUP = 64
+Feed = ArrayFeed | StreamFeed
 
 # The attribute by which a callback ends the loop that is running.
 _STOP = {"train": "stop_training", "test": "stop_evaluating"}
@@ -47,7 +47,7 @@ class Hooks:
 
 
 def epoch_runner(
-    model: Any, mode: str, feed: ArrayFeed, calls: CallbackList
+    model: Any, mode: str, feed: Feed, calls: CallbackList
 ) -> Callable[[int], dict[str, Any]]:
     """Return a function that runs one epoch, given its index, and returns its logs."""
     if model.run_eagerly:
@@ -59,10 +59,9 @@ def epoch_runner(
     pace.explicit = model.steps_per_execution
     if hooks.per_batch and pace.explicit is None:
         pace.explicit = 1
-    capacity = max(1, min(feed.rows // feed.batch_size, HOST_GROUP))
 
     def run(epoch: int) -> dict[str, Any]:
-        blocks = feed.blocks(epoch, capacity)
+        blocks = feed.blocks(epoch, pace.explicit)
         before, after = (hooks.begin, hooks.after) if hooks.per_batch else (None, None)
         return executor.epoch(blocks, before, after, hooks.on_group)
 
@@ -70,28 +69,24 @@ def epoch_runner(
 
 
 def _eager_epoch(
-    model: Any, mode: str, feed: ArrayFeed, calls: CallbackList, epoch: int
+    model: Any, mode: str, feed: Feed, calls: CallbackList, epoch: int
 ) -> dict[str, Any]:
     """Run an epoch as plain Python, step by step."""
     hooks = Hooks(model, calls, mode)
     model.reset_metrics()
     logs: dict[str, Any] = {}
-    order = feed.epoch_rows(epoch)
-    for index, start in enumerate(range(0, len(order), feed.batch_size)):
-        rows = order[start : start + feed.batch_size]
+    for index, batch in enumerate(feed.batches(epoch)):
         hooks.begin(index)
-        logs = eager_step(model, mode, feed.data, rows)
+        logs = eager_step(model, mode, batch)
         if hooks.after(index, logs):
             break
     return logs
 
 
-def eager_step(model: Any, mode: str, data: Any, rows: np.ndarray) -> dict[str, Any]:
-    """Run one step as plain Python on some rows of arrays."""
+def eager_step(model: Any, mode: str, batch: Any) -> dict[str, Any]:
+    """Run one step as plain Python on a batch."""
     step = model.train_step if mode == "train" else model.test_step
-    batch = tree.map_structure(
-        lambda a: None if a is None else jnp.asarray(np.asarray(a)[rows]), data
-    )
+    batch = tree.map_structure(lambda a: None if a is None else jnp.array(a), batch)
     return {name: _number(value) for name, value in step(batch).items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -9,7 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn.engine import tree
+from staghorn.engine.compiler_options import options
+from staghorn.engine.jax_internals import has_convolutions
 from staghorn.engine.scope import Scope
+from staghorn.training.data import count_rows, unpack_x_y_sample_weight
 from staghorn.training.rowwise import rows_stay_apart
 from staghorn.training.step import named, take_rows
 
@@ -27,8 +31,8 @@ class Predictor:
         self.fixed: dict[str, Any] = {}
         self.struct: Any = None
         self._fills: bool | None = None
-        self.one = jax.jit(self._one)
-        self.many = jax.jit(self._many, static_argnums=(4, 5))
+        self.one: Any = None
+        self.many: Any = None
 
     def prepare(self, batch: Any) -> None:
         """Trace the step once on shapes: build what is lazy, find what it changes."""
@@ -40,7 +44,10 @@ class Predictor:
                 changed.update(scope.changed)
                 return out
 
-        self.struct = jax.eval_shape(traced, batch)
+        program, self.struct = jax.make_jaxpr(traced, return_shape=True)(batch)
+        given = options(convolution=has_convolutions(program))
+        self.one = jax.jit(self._one, compiler_options=given)
+        self.many = jax.jit(self._many, static_argnums=(4, 5), compiler_options=given)
         _check_rows(self.struct, jax.tree.leaves(batch)[0].shape[0])
         keyed = named(self.model.variables)
         self.changing = {k: v for k, v in keyed.items() if id(v) in changed}
@@ -130,21 +137,79 @@ def predict_arrays(model: Any, x: Any, rows: int, size: int, calls: Any) -> Any:
     data = (x,) if isinstance(x, (list, tuple)) else x
     if model.run_eagerly:
         return _eagerly(model, data, rows, size, calls)
-    first = tree.map_structure(
-        lambda a: jax.ShapeDtypeStruct(
-            (size, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)
-        ),
-        data,
-    )
+    first = _structs(data, size)
     predictor = predictor_for(model, first)
     listening = calls.needs_batches("predict")
     if rows <= size and not listening:
+        data = _cut(data, 0, rows)
         out = _one_batch(predictor, data, rows, size, first)
         calls.on_predict_chunk_end(0, {})
         return out
     group = 1 if listening else _group_steps((first, predictor.struct))
     whole = rows if rows % size and predictor.fills(first, size) else rows // size * size
     return _in_groups(model, predictor, data, whole, rows, size, group, calls)
+
+
+def predict_batches(model: Any, batches: Iterable[Any], calls: Any) -> Any:
+    """Return the outputs for batches that come one after the other, as one array per output.
+
+    A batch smaller than the first is filled up where that is sound, so that it needs no program
+    of its own. The next batch is made while the device computes.
+    """
+    model.stop_predicting = False
+    calls.on_predict_begin()
+    parts: list[Any] = []
+    waiting: tuple[int, Any] | None = None
+    size = 0
+
+    def finish(index: int, out: Any) -> None:
+        parts.append(out())
+        calls.on_predict_batch_end(index, {"outputs": parts[-1]})
+        calls.on_predict_chunk_end(index, {})
+
+    listening = calls.needs_batches("predict")
+    for index, batch in enumerate(batches):
+        x, _, _ = unpack_x_y_sample_weight(batch)
+        data = (x,) if isinstance(x, (list, tuple)) else x
+        size = size or count_rows(data)
+        calls.on_predict_batch_begin(index)
+        out = _started(model, data, size)
+        if waiting is not None:
+            finish(*waiting)
+        waiting = index, out
+        if listening:
+            finish(*waiting)
+            waiting = None
+        if model.stop_predicting:
+            break
+    if waiting is not None:
+        finish(*waiting)
+    calls.on_predict_end()
+    return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
+
+
+def _started(model: Any, data: Any, size: int) -> Callable[[], Any]:
+    """Start the prediction of a batch; the function returned waits for it."""
+    rows = count_rows(data)
+    if model.run_eagerly:
+        out = model.predict_step(tree.map_structure(jnp.array, data))
+        return lambda: jax.tree.map(np.array, out)
+    predictor = predictor_for(model, _structs(data, max(size, rows)))
+    if 1 < rows < size and predictor.fills(_structs(data, size), size):
+        data = _padded(data, size - rows)
+    state, fixed = predictor.values()
+    state, out = predictor.one(state, fixed, data)
+    predictor.write_back(state)
+    return lambda: _on_host(out, rows)
+
+
+def _structs(data: Any, rows: int) -> Any:
+    return tree.map_structure(
+        lambda a: jax.ShapeDtypeStruct(
+            (rows, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)
+        ),
+        data,
+    )
 
 
 def _one_batch(predictor: Predictor, data: Any, rows: int, size: int, first: Any) -> Any:
@@ -189,7 +254,7 @@ def _in_groups(
     model.stop_predicting = False
     spans = [(s, min(group * size, whole - s)) for s in range(0, whole, group * size)]
     for start, count in [*spans, *([(whole, rows - whole)] if whole < rows else [])]:
-        piece = tree.map_structure(lambda a, s=start, c=count: a[s : s + c], data)
+        piece = _cut(data, start, count)
         calls.on_predict_batch_begin(start // size)
         state, fixed = predictor.values()
         steps = -(-count // size)
@@ -214,6 +279,16 @@ def _on_host(out: Any, rows: int) -> Any:
     return jax.tree.map(lambda a: np.array(np.asarray(a)[:rows]), out)
 
 
+def _cut(data: Any, start: int, rows: int) -> Any:
+    """Return some rows of each array; what lies in a file is read."""
+
+    def cut(a: Any) -> Any:
+        part = a[start : start + rows] if rows < len(a) else a
+        return part if isinstance(part, jax.Array) else np.asarray(part)
+
+    return tree.map_structure(cut, data)
+
+
 def _padded(piece: Any, missing: int) -> Any:
     if not missing:
         return piece
@@ -228,9 +303,7 @@ def _eagerly(model: Any, data: Any, rows: int, size: int, calls: Any) -> Any:
     model.stop_predicting = False
     for index, start in enumerate(range(0, rows, size)):
         calls.on_predict_batch_begin(index)
-        piece = tree.map_structure(
-            lambda a, s=start: jnp.asarray(np.asarray(a)[s : s + size]), data
-        )
+        piece = tree.map_structure(jnp.asarray, _cut(data, start, size))
         parts.append(jax.tree.map(np.array, model.predict_step(piece)))
         calls.on_predict_batch_end(index, {"outputs": parts[-1]})
         if model.stop_predicting:

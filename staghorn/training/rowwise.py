@@ -291,6 +291,9 @@ def _gather(walk: _Walk, eqn: Any, given: list[Stride]) -> tuple[int, int]:
 
 def _convolve(walk: _Walk, eqn: Any, given: list[Stride]) -> tuple[int, int]:
     axis, step = _sole(walk, eqn, given)
+    if eqn.primitive.name == "staghorn_convolution":  # always (batch, ..., channels)
+        _untouched(eqn, axis, range(1, eqn.invars[0].aval.ndim))
+        return axis, step
     numbers = eqn.params["dimension_numbers"]
     if axis != numbers.lhs_spec[0] or eqn.params["batch_group_count"] != 1:
         raise Mixed("conv_general_dilated")
@@ -318,6 +321,7 @@ _RULES = {
     "dot_general": _dot,
     "gather": _gather,
     "conv_general_dilated": _convolve,
+    "staghorn_convolution": _convolve,
     **dict.fromkeys(_REDUCTIONS, _reduce),
     **dict.fromkeys(_ALONG_AXIS, _along),
     **dict.fromkeys(("reduce_window_sum", "reduce_window_max", "reduce_window_min"), _window),

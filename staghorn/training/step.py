@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from staghorn.engine.compiler_options import options
+from staghorn.engine.jax_internals import has_convolutions
 from staghorn.engine.scope import Scope
 from staghorn.engine.variable import Variable
 
@@ -31,15 +33,12 @@ def take_rows(data: Any, rows: Any) -> Any:
 
 
 def named(variables: Sequence[Variable]) -> dict[str, Variable]:
-    """Give each Variable a key: its path, numbered where two models use the same names."""
-    keys: dict[str, Variable] = {}
-    for variable in variables:
-        key, count = variable.path, 1
-        while key in keys:
-            count += 1
-            key = f"{variable.path}#{count}"
-        keys[key] = variable
-    return keys
+    """Give each Variable a key: its place among them.
+
+    Paths would do as well, but hold automatic names such as `adam_5`, and JAX keeps each new set
+    of keys in its caches.
+    """
+    return {str(i): variable for i, variable in enumerate(variables)}
 
 
 class Program:
@@ -67,8 +66,8 @@ class Program:
         self.fixed: dict[str, Variable] = {}
         self.log_struct: Any = None
         self.traces = 0
-        self.run = jax.jit(self._run, donate_argnums=0)
-        self.run_rows = jax.jit(self._run_rows, donate_argnums=0)
+        self.run: Any = None
+        self.run_rows: Any = None
 
     # Discovery -----------------------------------------------------------------------------
 
@@ -87,6 +86,9 @@ class Program:
                 if known == len(self.variables()):
                     raise
         self._divide(changed)
+        given = options(convolution=self._convolves)
+        self.run = jax.jit(self._run, donate_argnums=0, compiler_options=given)
+        self.run_rows = jax.jit(self._run_rows, donate_argnums=0, compiler_options=given)
 
     def _trace(self, batch: Any) -> dict[int, Variable]:
         changed: dict[int, Variable] = {}
@@ -100,7 +102,8 @@ class Program:
                 changed.update(scope.changed)
                 return _as_arrays(logs)
 
-        self.log_struct = jax.eval_shape(traced, batch)
+        program, self.log_struct = jax.make_jaxpr(traced, return_shape=True)(batch)
+        self._convolves = has_convolutions(program)
         return changed
 
     def _divide(self, changed: dict[int, Variable]) -> None:
@@ -108,7 +111,7 @@ class Program:
         known = {id(v) for v in keyed.values()}
         for variable in changed.values():
             if id(variable) not in known:  # a Variable nobody tracks is still state
-                keyed[f"{variable.path}#{id(variable)}"] = variable
+                keyed[str(len(keyed))] = variable
         self.changing = {k: v for k, v in keyed.items() if id(v) in changed}
         self.fixed = {k: v for k, v in keyed.items() if id(v) not in changed}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from typing import Any
 
 import jax.numpy as jnp
@@ -29,14 +30,23 @@ from staghorn.training.data import (
     to_arrays,
     unpack_x_y_sample_weight,
 )
-from staghorn.training.loop import eager_step, epoch_runner
-from staghorn.training.predictor import predict_arrays
+from staghorn.training.loop import Feed, eager_step, epoch_runner
+from staghorn.training.predictor import predict_arrays, predict_batches
+from staghorn.training.sources import make_source
+from staghorn.training.stream import StreamFeed
 from staghorn.training.validation import check_inputs, check_targets, sole_input
 
 _SHORT_PASS = """\
 steps_per_epoch={steps}, but a pass over the data has {every} batches of {batch_size}.
 An epoch ends where the pass ends, so that some are short. Leave steps_per_epoch out, or give
 more data."""
+
+_IN_BATCHES = """\
+{method}: x is a {what}, whose batches hold everything, but {name}= was given too.
+Let each batch be (x, y) or (x, y, sample_weight), and leave {name} out."""
+_NO_SPLIT = """\
+fit: validation_split needs arrays, which can be cut; x is a {what}.
+Give the batches for validation as validation_data=another {what}."""
 
 
 class Trainer(TrainerBase):
@@ -64,21 +74,25 @@ class Trainer(TrainerBase):
         validation_freq: int | list[int] = 1,
         **kwargs: Any,
     ) -> History:
-        """Train on arrays for a number of epochs.
+        """Train for a number of epochs.
 
         Args:
-            x, y: arrays, or lists, tuples or dicts of them; pandas frames and series too.
-            batch_size: rows in a step. Default: 32.
+            x, y: arrays, or lists, tuples or dicts of them; pandas frames and series, and arrays
+                in files (`numpy.memmap`, `h5py.Dataset`), too. Or x alone is something that gives
+                batches `(x, y)` or `(x, y, sample_weight)`: a generator, a `PyDataset`, a torch
+                `DataLoader`, a `tf.data.Dataset`, any iterable object.
+            batch_size: rows in a step; batches that come ready keep their size. Default: 32.
             epochs: index of the last epoch. Default: 1.
             verbose: 0 silent, 1 a progress bar, 2 a line per epoch. Default: "auto".
             callbacks: list of callbacks. Default: None.
             validation_split: last fraction of the rows, kept for validation. Default: 0.
-            validation_data: (x, y) or (x, y, sample_weight). Default: None.
+            validation_data: (x, y) or (x, y, sample_weight), or batches, as x. Default: None.
             shuffle: whether each epoch has an order of its own, "batch" for whole batches only.
             class_weight: dict class → weight of its rows. Default: None.
             sample_weight: weight of each row, per output if there are several. Default: None.
             initial_epoch: epoch to start at. Default: 0.
-            steps_per_epoch: batches in an epoch. Default: all.
+            steps_per_epoch: batches in an epoch; the next epoch goes on where it ended. Default:
+                all, which an endless generator does not have.
             validation_steps: batches in a validation. Default: all.
             validation_batch_size: Default: `batch_size`.
             validation_freq: validate every so many epochs, or at the listed ones. Default: 1.
@@ -96,29 +110,53 @@ class Trainer(TrainerBase):
         _check_counts("fit", validation_steps=validation_steps)
         _check_counts("fit", validation_batch_size=validation_batch_size)
         _check_frequency(validation_freq)
-        data = _standardize(x, y, sample_weight)
-        if validation_data is not None:
-            validation_data = _validation_arrays(validation_data)
-        elif validation_split:
-            data, validation_data = split_rows(data, validation_split)
-        data = _with_class_weights(data, class_weight)
-        feed = self._feed(data, batch_size, steps_per_epoch, shuffle=_check_shuffle(shuffle))
-        validation = None
-        if validation_data is not None:
-            size = validation_batch_size or batch_size
-            validation = self._validation_feed(validation_data, size, validation_steps)
-        steps = steps_per_epoch or feed.steps_per_epoch
-        calls = self._calls(callbacks, verbose, steps, epochs, add_history=True)
+        shuffle = _check_shuffle(shuffle)
+        with ExitStack() as opened:
+            stream = self._stream(
+                "fit", x, y, sample_weight, steps_per_epoch, shuffle, class_weight=class_weight
+            )
+            feed: Feed
+            if stream is not None:
+                feed = stream
+                if validation_split and validation_data is None:
+                    raise ValueError(_NO_SPLIT.format(what=stream.source.what))
+            else:
+                data = _standardize(x, y, sample_weight)
+                if validation_data is None and validation_split:
+                    data, validation_data = split_rows(data, validation_split)
+                data = _with_class_weights(data, class_weight)
+                feed = arrays = self._feed(data, batch_size, steps_per_epoch, shuffle=shuffle)
+                _warn_of_short_epochs(arrays, steps_per_epoch, epochs - initial_epoch)
+            opened.callback(feed.close)
+            validation = None
+            if validation_data is not None:
+                size = validation_batch_size or batch_size
+                validation = self._validation_feed(validation_data, size, validation_steps)
+                opened.callback(validation.close)
+            steps = steps_per_epoch or feed.steps_per_epoch
+            calls = self._calls(callbacks, verbose, steps, epochs, add_history=True)
+            self._fit(feed, validation, calls, range(initial_epoch, epochs), validation_freq)
+        assert isinstance(self.history, History)
+        return self.history
+
+    def _fit(
+        self, feed: Feed, validation: Feed | None, calls: CallbackList, epochs: range, freq: Any
+    ) -> None:
+        """Run the epochs."""
         self.stop_training, logs = False, {}
         run = epoch_runner(self, "train", feed, calls)
-        _warn_of_short_epochs(feed, steps_per_epoch, epochs - initial_epoch)
-        calls.on_train_begin()
+        validate = None if validation is None else self._evaluator(validation, calls)
+        self._initial_epoch, self._order_seed = epochs.start, feed.seed
+        calls.on_train_begin()  # BackupAndRestore may move both
+        feed.seed = self._order_seed
         try:
-            for epoch in range(initial_epoch, epochs):
+            for epoch in range(self._initial_epoch, epochs.stop):
+                if not feed.ready(epochs.stop - epoch):
+                    break
                 calls.on_epoch_begin(epoch)
-                logs = self._train_epoch(run, epoch - initial_epoch)
-                if validation is not None and _validates(epoch, validation_freq):
-                    logs |= self._validation_logs(validation, calls)
+                logs = self._train_epoch(run, epoch - epochs.start)
+                if validate is not None and _validates(epoch, freq):
+                    logs |= {f"val_{name}": value for name, value in validate().items()}
                 calls.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
@@ -126,15 +164,58 @@ class Trainer(TrainerBase):
             if self.optimizer is not None and self.optimizer.built:
                 self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         calls.on_train_end(logs)
-        assert isinstance(self.history, History)
-        return self.history
 
-    def _validation_feed(self, data: Any, batch_size: int | None, steps: int | None) -> ArrayFeed:
+    def _validation_feed(self, data: Any, batch_size: int | None, steps: int | None) -> Feed:
+        stream = self._stream(
+            "fit", data, None, None, steps, argument="validation_steps", name="validation_data"
+        )
+        if stream is not None:
+            return stream
         call = "fit(..., validation_data=(x_val, y_val))"
-        return self._feed(data, batch_size, steps, "validation_data", call=call)
+        return self._feed(_validation_arrays(data), batch_size, steps, "validation_data", call=call)
+
+    def _stream(
+        self,
+        method: str,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        steps: int | None,
+        shuffle: bool | str = False,
+        argument: str = "steps_per_epoch",
+        name: str = "x",
+        class_weight: Any = None,
+    ) -> StreamFeed | None:
+        """Return the batches of a generator or loader, or None where x is arrays."""
+        source = make_source(x, name, shuffle=bool(shuffle))
+        if source is None:
+            return None
+        for other, value in (("y", y), ("sample_weight", sample_weight)):
+            if value is not None:
+                raise ValueError(_IN_BATCHES.format(method=method, what=source.what, name=other))
+
+        seen: set[Any] = set()
+
+        def prepare(batch: Any) -> Any:
+            x, *rest = _with_class_weights(unpack_x_y_sample_weight(batch), class_weight)
+            x = sole_input(self, x)
+            shapes = tuple(a.shape[1:] for a in tree.flatten(x) if a is not None)
+            if shapes not in seen:  # sizes may change from batch to batch, where the model allows
+                seen.add(shapes)
+                check_inputs(self, x, f"{source.what}")
+            return pack_x_y_sample_weight(x, *rest)
+
+        feed = StreamFeed(source, steps, prepare, argument)
+        self._check_data(feed, "" if name == "x" else name, f"{method}(batches)")
+        return feed
 
     def _calls(
-        self, callbacks: Any, verbose: Any, steps: int, epochs: int = 1, add_history: bool = False
+        self,
+        callbacks: Any,
+        verbose: Any,
+        steps: int | None,
+        epochs: int = 1,
+        add_history: bool = False,
     ) -> CallbackList:
         return CallbackList(
             callbacks,
@@ -145,9 +226,6 @@ class Trainer(TrainerBase):
             steps=steps,
             model=self,
         )
-
-    def _validation_logs(self, feed: ArrayFeed, calls: CallbackList) -> dict[str, Any]:
-        return {f"val_{name}": value for name, value in self._evaluate_feed(feed, calls).items()}
 
     def _train_epoch(self, run: Callable[[int], dict[str, Any]], index: int) -> dict[str, Any]:
         self._in_epoch = True
@@ -184,7 +262,7 @@ class Trainer(TrainerBase):
         self._check_data(feed, what, call)
         return feed
 
-    def _check_data(self, feed: ArrayFeed, what: str, call: str) -> None:
+    def _check_data(self, feed: Feed, what: str, call: str) -> None:
         """Raise on data that does not fit the model, before anything is trained."""
         x, y, _ = unpack_x_y_sample_weight(feed.data)
         check_inputs(self, x, what)
@@ -228,10 +306,15 @@ class Trainer(TrainerBase):
         check_verbose("evaluate", verbose)
         self._assert_compiled("evaluate")
         _check_counts("evaluate", batch_size=batch_size, steps=steps)
-        data = _standardize(x, y, sample_weight)
-        feed = self._feed(data, batch_size, steps, call="evaluate(x, y)")
-        calls = self._calls(callbacks, verbose, steps or feed.steps_per_epoch)
-        return self._in_form(self._evaluate_feed(feed, calls), return_dict)
+        stream = self._stream("evaluate", x, y, sample_weight, steps, argument="steps")
+        with closing(
+            stream
+            or self._feed(
+                _standardize(x, y, sample_weight), batch_size, steps, call="evaluate(x, y)"
+            )
+        ) as feed:
+            calls = self._calls(callbacks, verbose, steps or feed.steps_per_epoch)
+            return self._in_form(self._evaluator(feed, calls)(), return_dict)
 
     def _in_form(self, logs: dict[str, Any], return_dict: bool) -> Any:
         if return_dict:
@@ -239,15 +322,20 @@ class Trainer(TrainerBase):
         ordered = [logs[name] for name in self._ordered_names(logs)]
         return ordered[0] if len(ordered) == 1 else ordered
 
-    def _evaluate_feed(self, feed: ArrayFeed, calls: CallbackList) -> dict[str, Any]:
-        self.stop_evaluating = False
-        with self._metrics_kept():
-            run = epoch_runner(self, "test", feed, calls)
-            calls.on_test_begin()
-            with leaks_explained():
-                logs = run(0)
-        calls.on_test_end(logs)
-        return logs
+    def _evaluator(self, feed: Feed, calls: CallbackList) -> Callable[[], dict[str, Any]]:
+        """Return a function that goes over the feed once and returns its logs."""
+        run = epoch_runner(self, "test", feed, calls)
+        def evaluate() -> dict[str, Any]:
+            self.stop_evaluating = False
+            feed.rewind()
+            with self._metrics_kept():
+                calls.on_test_begin()
+                with leaks_explained():
+                    logs = run(0)
+            calls.on_test_end(logs)
+            return logs
+
+        return evaluate
 
     def predict(
         self,
@@ -275,6 +363,11 @@ class Trainer(TrainerBase):
         check_keywords(Trainer.predict, kwargs)
         check_verbose("predict", verbose)
         _check_counts("predict", batch_size=batch_size, steps=steps)
+        feed = self._stream("predict", x, None, None, steps, argument="steps")
+        if feed is not None:
+            with closing(feed):
+                calls = self._calls(callbacks, verbose, feed.steps_per_epoch)
+                return predict_batches(self, feed.batches(0), calls)
         x = sole_input(self, to_arrays(x, "x"))
         rows = count_rows(x)
         check_inputs(self, x, "")
@@ -322,7 +415,7 @@ class Trainer(TrainerBase):
         if self.run_eagerly:
             self._build_for(feed.first_batch())
             self.reset_metrics()
-            return eager_step(self, mode, feed.data, rows)
+            return eager_step(self, mode, feed.data)
         executor = self._executor_for(mode, feed.first_batch())
         device = tree.map_structure(lambda a: None if a is None else jnp.asarray(a), feed.data)
         return executor.fetch(executor.dispatch_rows(device, rows, fresh=True))

@@ -112,7 +112,7 @@ def check_targets(
         for one in several:
             _check_widths(which, _own_name(one), tuple(target.shape), tuple(output.shape))
         if any(map(_is_sparse, several)):
-            _check_labels(which, np.asarray(target).ravel()[:SAMPLE], output.shape[-1])
+            _check_labels(which, np.asarray(target[:SAMPLE]).ravel()[:SAMPLE], output.shape[-1])
 
 
 def _own_name(loss: Any) -> str:

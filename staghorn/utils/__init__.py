@@ -17,15 +17,24 @@ if TYPE_CHECKING:
     from staghorn.engine.serialization import serialize_keras_object as serialize_keras_object
     from staghorn.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
     from staghorn.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+    from staghorn.training.py_dataset import PyDataset as PyDataset
+    from staghorn.training.py_dataset import Sequence as Sequence
     from staghorn.utils.numerical import normalize as normalize
     from staghorn.utils.numerical import to_categorical as to_categorical
     from staghorn.utils.random_seed import get_random_seed as get_random_seed
     from staghorn.utils.random_seed import set_random_seed as set_random_seed
+    from staghorn.utils.sequence import pad_sequences as pad_sequences
     from staghorn.utils.session import clear_session as clear_session
+    from staghorn.utils.splitting import split_dataset as split_dataset
+    from staghorn.utils.timeseries import (
+        timeseries_dataset_from_array as timeseries_dataset_from_array,
+    )
 
 # name → module that defines it
 _NAMES = {
     "CustomObjectScope": "engine.serialization",
+    "PyDataset": "training.py_dataset",
+    "Sequence": "training.py_dataset",
     "clear_session": "utils.session",
     "custom_object_scope": "engine.serialization",
     "deserialize_keras_object": "engine.serialization",
@@ -35,10 +44,13 @@ _NAMES = {
     "get_registered_object": "engine.serialization",
     "normalize": "utils.numerical",
     "pack_x_y_sample_weight": "training.data",
+    "pad_sequences": "utils.sequence",
     "register_keras_serializable": "engine.serialization",
     "serialize_keras_object": "engine.serialization",
     "set_random_seed": "utils.random_seed",
+    "split_dataset": "utils.splitting",
     "standardize_dtype": "engine.dtypes",
+    "timeseries_dataset_from_array": "utils.timeseries",
     "to_categorical": "utils.numerical",
     "unpack_x_y_sample_weight": "training.data",
 }

@@ -4,6 +4,7 @@ A row says how to put its subject into a small model over 8 features. A class wi
 `test_every_public_class_has_a_row`.
 """
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +27,10 @@ class Row:
         before: for layers: shape that 8 features are brought into first.
         ids: for layers: whether they take integers.
         pair: for layers: whether they take a list of two tensors.
+        twice: for layers: whether they are called with two tensors.
         target: kind of target: "real", "binary", "sparse", "onehot", "sequence".
         random: whether training draws random numbers, so that two runs differ.
+        augments: whether the layer changes its input unless `training=False` is passed.
         steps: whether the layer treats time steps alike, and so must carry masks.
     """
 
@@ -36,8 +39,10 @@ class Row:
     before: tuple | None = None
     ids: bool = False
     pair: bool = False
+    twice: bool = False
     target: str = "real"
     random: bool = False
+    augments: bool = False
     steps: bool = False
     options: dict = field(default_factory=dict)
 
@@ -48,7 +53,8 @@ class Row:
             x = staghorn.ops.cast(staghorn.ops.clip(x * 2 + 2, 0, 4), "int32")
         if self.before is not None:
             x = staghorn.ops.reshape(x, (-1, *self.before))
-        x = layer([x, x * 0.5]) if self.pair else layer(x)
+        inputs = [x, x] if self.twice else [[x, x * 0.5]] if self.pair else [x]
+        x = layer(*inputs)
         width = int(np.prod(x.shape[1:]))
         return staghorn.ops.reshape(x, (-1, width)) if x.ndim != 2 else x
 
@@ -63,33 +69,94 @@ SEQUENCE = (4, 2)
 LAYERS: dict[str, Row] = {
     "Activation": _layer(lambda: layers.Activation("tanh"), steps=True),
     "Add": _layer(layers.Add, pair=True),
+    "AdditiveAttention": _layer(layers.AdditiveAttention, before=SEQUENCE, pair=True),
+    "Attention": _layer(lambda: layers.Attention(True), before=SEQUENCE, pair=True),
     "Average": _layer(layers.Average, pair=True),
+    "AveragePooling1D": _layer(lambda: layers.AveragePooling1D(3, 2, "same"), before=SEQUENCE),
+    "AveragePooling2D": _layer(lambda: layers.AveragePooling2D(2), before=IMAGE),
+    "AveragePooling3D": _layer(
+        lambda: layers.AveragePooling3D(2, padding="same"), before=(2, 2, 1, 2)
+    ),
     "BatchNormalization": _layer(layers.BatchNormalization, steps=True),
+    "Bidirectional": _layer(lambda: layers.Bidirectional(layers.GRU(2)), before=SEQUENCE),
+    "CenterCrop": _layer(lambda: layers.CenterCrop(1, 2), before=IMAGE),
     "Concatenate": _layer(layers.Concatenate, pair=True),
+    "Conv1D": _layer(
+        lambda: layers.Conv1D(3, 2, padding="causal", dilation_rate=2), before=SEQUENCE
+    ),
+    "Conv1DTranspose": _layer(lambda: layers.Conv1DTranspose(3, 2, strides=2), before=SEQUENCE),
+    "Conv2D": _layer(lambda: layers.Conv2D(3, 2, activation="relu"), before=IMAGE),
+    "Conv2DTranspose": _layer(
+        lambda: layers.Conv2DTranspose(3, 3, strides=2, padding="same"), before=IMAGE
+    ),
+    "Conv3D": _layer(lambda: layers.Conv3D(3, 2, padding="same"), before=(2, 2, 1, 2)),
+    "Conv3DTranspose": _layer(lambda: layers.Conv3DTranspose(3, 2), before=(2, 2, 1, 2)),
+    "Cropping1D": _layer(layers.Cropping1D, before=SEQUENCE),
+    "Cropping2D": _layer(lambda: layers.Cropping2D(((1, 0), (0, 1))), before=IMAGE),
+    "Cropping3D": _layer(lambda: layers.Cropping3D((0, (1, 0), 0)), before=(2, 2, 1, 2)),
     "Dense": _layer(lambda: layers.Dense(5, kernel_regularizer="l2"), steps=True),
+    "DepthwiseConv1D": _layer(
+        lambda: layers.DepthwiseConv1D(2, depth_multiplier=2), before=SEQUENCE
+    ),
+    "DepthwiseConv2D": _layer(lambda: layers.DepthwiseConv2D(2, padding="same"), before=IMAGE),
     "Dot": _layer(lambda: layers.Dot(axes=1), pair=True),
     "Dropout": _layer(lambda: layers.Dropout(0.3), random=True, steps=True),
     "ELU": _layer(layers.ELU, steps=True),
+    "EinsumDense": _layer(lambda: layers.EinsumDense("ab,bc->ac", 3, bias_axes="c")),
     "Embedding": _layer(lambda: layers.Embedding(5, 3), ids=True),
     "Flatten": _layer(layers.Flatten, before=SEQUENCE),
+    "GRU": _layer(lambda: layers.GRU(3), before=SEQUENCE),
     "GaussianDropout": _layer(lambda: layers.GaussianDropout(0.3), random=True, steps=True),
     "GaussianNoise": _layer(lambda: layers.GaussianNoise(0.3), random=True, steps=True),
+    "GlobalAveragePooling1D": _layer(layers.GlobalAveragePooling1D, before=SEQUENCE),
+    "GlobalAveragePooling2D": _layer(layers.GlobalAveragePooling2D, before=IMAGE),
+    "GlobalAveragePooling3D": _layer(layers.GlobalAveragePooling3D, before=(2, 2, 1, 2)),
+    "GlobalMaxPooling1D": _layer(layers.GlobalMaxPooling1D, before=SEQUENCE),
+    "GlobalMaxPooling2D": _layer(layers.GlobalMaxPooling2D, before=IMAGE),
+    "GlobalMaxPooling3D": _layer(layers.GlobalMaxPooling3D, before=(2, 2, 1, 2)),
     "GroupNormalization": _layer(lambda: layers.GroupNormalization(2)),
     "Identity": _layer(layers.Identity, steps=True),
+    "LSTM": _layer(lambda: layers.LSTM(3, return_sequences=True), before=SEQUENCE),
     "Lambda": _layer(lambda: layers.Lambda(staghorn.activations.softplus)),
     "LayerNormalization": _layer(layers.LayerNormalization, steps=True),
     "LeakyReLU": _layer(layers.LeakyReLU, steps=True),
     "Masking": _layer(layers.Masking, before=SEQUENCE),
+    "MaxPooling1D": _layer(lambda: layers.MaxPooling1D(3, 2, "same"), before=SEQUENCE),
+    "MaxPooling2D": _layer(layers.MaxPooling2D, before=IMAGE),
+    "MaxPooling3D": _layer(lambda: layers.MaxPooling3D(2, padding="same"), before=(2, 2, 1, 2)),
     "Maximum": _layer(layers.Maximum, pair=True),
     "Minimum": _layer(layers.Minimum, pair=True),
+    "MultiHeadAttention": _layer(
+        lambda: layers.MultiHeadAttention(2, 3, dropout=0.2),
+        before=SEQUENCE,
+        twice=True,
+        random=True,
+    ),
     "Multiply": _layer(layers.Multiply, pair=True),
+    "Normalization": _layer(layers.Normalization, steps=True),
     "PReLU": _layer(layers.PReLU, steps=True),
     "Permute": _layer(lambda: layers.Permute((2, 1)), before=SEQUENCE),
     "RMSNormalization": _layer(layers.RMSNormalization),
+    "RNN": _layer(lambda: layers.RNN([layers.GRUCell(3), layers.LSTMCell(2)]), before=SEQUENCE),
+    "RandomContrast": _layer(
+        lambda: layers.RandomContrast(0.5, (-5, 5)), before=IMAGE, random=True, augments=True
+    ),
+    "RandomFlip": _layer(layers.RandomFlip, before=IMAGE, random=True, augments=True),
+    "RandomRotation": _layer(
+        lambda: layers.RandomRotation(0.3), before=IMAGE, random=True, augments=True
+    ),
+    "RandomTranslation": _layer(
+        lambda: layers.RandomTranslation(0.3, 0.3), before=IMAGE, random=True, augments=True
+    ),
+    "RandomZoom": _layer(lambda: layers.RandomZoom(0.3), before=IMAGE, random=True, augments=True),
     "ReLU": _layer(lambda: layers.ReLU(6.0), steps=True),
     "RepeatVector": _layer(lambda: layers.RepeatVector(2)),
     "Rescaling": _layer(lambda: layers.Rescaling(0.5, offset=1.0)),
     "Reshape": _layer(lambda: layers.Reshape((2, 4))),
+    "Resizing": _layer(lambda: layers.Resizing(3, 3), before=IMAGE),
+    "SeparableConv1D": _layer(lambda: layers.SeparableConv1D(3, 2), before=SEQUENCE),
+    "SeparableConv2D": _layer(lambda: layers.SeparableConv2D(3, 2), before=IMAGE),
+    "SimpleRNN": _layer(lambda: layers.SimpleRNN(3), before=SEQUENCE),
     "Softmax": _layer(layers.Softmax),
     "SpatialDropout1D": _layer(
         lambda: layers.SpatialDropout1D(0.3), before=SEQUENCE, random=True, steps=True
@@ -99,7 +166,14 @@ LAYERS: dict[str, Row] = {
         lambda: layers.SpatialDropout3D(0.3), before=(2, 2, 1, 2), random=True
     ),
     "Subtract": _layer(layers.Subtract, pair=True),
+    "TimeDistributed": _layer(lambda: layers.TimeDistributed(layers.Dense(3)), before=SEQUENCE),
     "UnitNormalization": _layer(layers.UnitNormalization, steps=True),
+    "UpSampling1D": _layer(layers.UpSampling1D, before=SEQUENCE),
+    "UpSampling2D": _layer(lambda: layers.UpSampling2D(interpolation="bilinear"), before=IMAGE),
+    "UpSampling3D": _layer(layers.UpSampling3D, before=(2, 2, 1, 2)),
+    "ZeroPadding1D": _layer(layers.ZeroPadding1D, before=SEQUENCE),
+    "ZeroPadding2D": _layer(layers.ZeroPadding2D, before=IMAGE),
+    "ZeroPadding3D": _layer(layers.ZeroPadding3D, before=(2, 2, 1, 2)),
 }
 
 LOSS_TARGETS: dict[str, str] = {
@@ -127,8 +201,7 @@ LOSS_TARGETS: dict[str, str] = {
     "Tversky": "onehot",
 }
 LOSSES = {
-    name: Row("loss", getattr(losses, name), target=target)
-    for name, target in LOSS_TARGETS.items()
+    name: Row("loss", getattr(losses, name), target=target) for name, target in LOSS_TARGETS.items()
 }
 
 METRIC_TARGETS: dict[str, tuple[str, dict]] = {
@@ -203,9 +276,7 @@ OPTIMIZER_OPTIONS: dict[str, dict] = {
 OPTIMIZERS = {
     name: Row(
         "optimizer",
-        lambda name=name, options=options: getattr(optimizers, name)(
-            learning_rate=0.01, **options
-        ),
+        lambda name=name, options=options: getattr(optimizers, name)(learning_rate=0.01, **options),
     )
     for name, options in OPTIMIZER_OPTIONS.items()
 }
@@ -230,6 +301,13 @@ CALLBACKS = {
     "TerminateOnNaN": Row("callback", callbacks.TerminateOnNaN),
     "History": Row("callback", callbacks.History),
     "ProgbarLogger": Row("callback", callbacks.ProgbarLogger),
+    "BackupAndRestore": Row(
+        "callback", lambda: callbacks.BackupAndRestore(tempfile.mkdtemp(prefix="staghorn-"))
+    ),
+    "TensorBoard": Row(
+        "callback",
+        lambda: callbacks.TensorBoard(tempfile.mkdtemp(prefix="staghorn-"), histogram_freq=1),
+    ),
 }
 
 ROWS: dict[str, Row] = {
@@ -240,11 +318,29 @@ ROWS: dict[str, Row] = {
 
 # Bases, symbols and things that are no subject of their own, or need a file (tested elsewhere).
 WITHOUT_A_ROW = {
-    "layers": {"Input", "InputLayer", "InputSpec", "Layer"},
+    "layers": {
+        "GRUCell",
+        "Input",
+        "InputLayer",
+        "InputSpec",
+        "LSTMCell",
+        "Layer",
+        "SimpleRNNCell",
+        "StackedRNNCells",
+        "Wrapper",
+    },
     "losses": {"Loss", "LossFunctionWrapper"},
     "metrics": {"Metric", "Mean", "Sum", "MeanMetricWrapper"},
     "optimizers": {"Optimizer"},
-    "callbacks": {"Callback", "CallbackList", "CSVLogger", "ModelCheckpoint", "Monitor"},
+    "callbacks": {
+        "Callback",
+        "CallbackList",
+        "CSVLogger",
+        "ModelCheckpoint",
+        "Monitor",
+        "RemoteMonitor",  # needs a server
+        "SwapEMAWeights",  # needs an optimizer that keeps averages
+    },
 }
 
 

@@ -1,61 +1,13 @@
-"""The table that drives the tests of the layer families: class, arguments, inputs."""
+"""The tables that drive the tests of the layer families; large families have files of their own."""
 
-from dataclasses import dataclass, field
-from typing import Any
+import pytest
 
-import numpy as np
-
-
-@dataclass
-class Case:
-    """One layer and the inputs it is tried on."""
-
-    layer: str
-    kwargs: dict[str, Any]
-    shapes: tuple  # one shape, or several for a list of inputs
-    dtype: str = "float32"
-    high: int = 7  # ints are drawn below it
-    call: dict[str, Any] = field(default_factory=dict)
-    masked: bool = False  # also tried on an input that carries a mask
-    unknown: tuple | None = None  # the shape with unknown sizes; by default only the batch is
-    mixed: bool = True  # also tried under the mixed policies
-    label: str = ""
-
-    def __str__(self):
-        given = ", ".join(f"{k}={v}" for k, v in {**self.kwargs, **self.call}.items())
-        return f"{self.layer}({given}){self.label or self.shapes}"
-
-    @property
-    def many(self):
-        return isinstance(self.shapes[0], tuple)
-
-    def arrays(self, seed=0):
-        rng = np.random.default_rng(seed)
-        arrays = []
-        for shape in self.shapes if self.many else (self.shapes,):
-            if self.dtype.startswith("float"):
-                array = rng.normal(size=shape).astype(self.dtype)
-            else:
-                array = rng.integers(0, self.high, size=shape).astype(self.dtype)
-            arrays.append(array)
-        return arrays
-
-    def inputs(self, seed=0):
-        arrays = self.arrays(seed)
-        return arrays if self.many else arrays[0]
-
-    def symbolic_shapes(self):
-        if self.unknown is not None:
-            return self.unknown
-        shapes = [(None, *s[1:]) for s in (self.shapes if self.many else (self.shapes,))]
-        return tuple(shapes) if self.many else shapes[0]
-
-
-T = {"training": True}
-SEQ = (2, 3, 4)
-IMAGE = (2, 4, 5, 6)
-TWO = ((2, 3, 4), (2, 3, 4))
-THREE = ((2, 4), (2, 4), (2, 4))
+from tests.layers.case import IMAGE, SEQ, THREE, TWO, Case, T
+from tests.layers.cases_attention import CASES as ATTENTION
+from tests.layers.cases_convolution import CASES as CONVOLUTION
+from tests.layers.cases_image import CASES as IMAGES
+from tests.layers.cases_pooling import CASES as POOLING
+from tests.layers.cases_recurrent import CASES as RECURRENT
 
 DENSE = [
     Case("Dense", {"units": 3}, (2, 5), masked=False),
@@ -216,4 +168,13 @@ CORE = [
     Case("Rescaling", {"scale": [1.0, 2.0, 3.0, 4.0], "offset": [0.5] * 4}, SEQ, masked=True),
 ]
 
-ALL = [*DENSE, *ACTIVATIONS, *RESHAPING, *RANDOM, *NORMALIZATION, *MERGING, *CORE]
+ALL = [
+    *DENSE, *ACTIVATIONS, *RESHAPING, *RANDOM, *NORMALIZATION, *MERGING, *CORE,
+    *ATTENTION, *CONVOLUTION, *IMAGES, *POOLING, *RECURRENT,
+]  # fmt: skip
+
+
+def over(cases):
+    """Parametrise over cases, the slow ones marked so."""
+    marked = [pytest.param(c, marks=[pytest.mark.slow] if c.slow else []) for c in cases]
+    return pytest.mark.parametrize("case", marked, ids=[str(c) for c in cases])

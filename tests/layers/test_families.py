@@ -10,7 +10,8 @@ import staghorn
 from staghorn.engine.masks import get_mask
 from staghorn.engine.scope import jit
 from staghorn.engine.serialization import deserialize_keras_object, serialize_keras_object
-from tests.layers.cases import ALL, Case
+from tests.layers.case import Case
+from tests.layers.cases import ALL, over
 from tests.oracle import assert_same, keras
 
 TOLERANCE = {"float16": 2e-2, "bfloat16": 1e-1, "float32": 2e-5}
@@ -19,7 +20,8 @@ TOLERANCE = {"float16": 2e-2, "bfloat16": 1e-1, "float32": 2e-5}
 NEWER = ("quantization_config", "renorm", "renorm_clipping", "renorm_momentum")
 NEWER_IN_INITIALIZERS = ("input_axes", "output_axes")
 
-every_case = pytest.mark.parametrize("case", ALL, ids=str)
+
+every_case = over(ALL)
 DIFFERENTIABLE = [c for c in ALL if c.dtype == "float32" or c.layer in ("Dense", "Embedding")]
 ONE_OF_EACH = list({c.layer: c for c in reversed(ALL) if c.mixed}.values())
 
@@ -81,7 +83,7 @@ def test_forward_and_state(case):
     assert_same(r1, state(ours)[1], what="state of the layer itself")
 
 
-@pytest.mark.parametrize("case", DIFFERENTIABLE, ids=str)
+@over(DIFFERENTIABLE)
 def test_gradient(case):
     pair = both(case)
     places = (0, 1) if case.dtype.startswith("float") else 0
@@ -161,7 +163,7 @@ def test_shapes(case):
         assert symbolic.dtype == eager.dtype
 
 
-@pytest.mark.parametrize("case", ONE_OF_EACH, ids=str)
+@over(ONE_OF_EACH)
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
 def test_mixed_precision(case, policy):
     ours, theirs = both(case, dtype=policy)
@@ -192,7 +194,7 @@ def test_weights_are_listed_and_set_in_keras_order(case):
     assert ours.count_params() == theirs.count_params()
 
 
-@pytest.mark.parametrize("case", [c for c in ALL if c.masked], ids=str)
+@over([c for c in ALL if c.masked])
 @pytest.mark.parametrize("which", ["all", "first"])
 def test_mask(case, which):
     """The input comes from a Masking layer: output, mask and gradient are keras's."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import staghorn
-from tests.layers.cases import ALL
+from tests.layers.cases import ALL, over
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def strict_modes():
         yield
 
 
-@pytest.mark.parametrize("case", ALL, ids=str)
+@over(ALL)
 def test_forward_and_gradient(case):
     layer = getattr(staghorn.layers, case.layer)(**case.kwargs)
     out = layer(case.inputs(), **case.call)
@@ -34,7 +34,7 @@ def test_forward_and_gradient(case):
     )
 
 
-@pytest.mark.parametrize("case", [c for c in ALL if c.mixed], ids=str)
+@over([c for c in ALL if c.mixed])
 def test_mixed_policy(case):
     layer = getattr(staghorn.layers, case.layer)(**case.kwargs, dtype="mixed_bfloat16")
     out = layer(case.inputs(), **case.call)
@@ -43,7 +43,7 @@ def test_mixed_policy(case):
     assert all(v.dtype == "float32" for v in layer.weights)
 
 
-@pytest.mark.parametrize("case", [c for c in ALL if c.masked], ids=str)
+@over([c for c in ALL if c.masked])
 def test_masked(case):
     layer = getattr(staghorn.layers, case.layer)(**case.kwargs)
     inputs = [staghorn.layers.Masking()(x) for x in case.arrays()]

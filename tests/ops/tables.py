@@ -4,6 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tests.ops.tables_convolution import CONVOLUTION
+from tests.ops.tables_pooling import POOLING
+
 RNG = np.random.default_rng(7)
 
 
@@ -381,4 +384,4 @@ CORE = [
     ),
     Row("unstack", (F,), {"axis": 1}),
 ]
-TABLE = [*NUMPY, *NN, *MATH, *LINALG, *CORE]
+TABLE = [*NUMPY, *NN, *MATH, *LINALG, *CORE, *(Row(*row) for row in CONVOLUTION + POOLING)]

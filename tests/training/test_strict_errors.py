@@ -65,10 +65,14 @@ CASES = {
     "empty list": (sequential, ([], []), {}, "x is empty"),
     "no data": (sequential, (None, Y), {}, "data is None"),
     "no targets": (sequential, (X,), {}, r"model\.fit\(x, y\)"),
-    "generator": (
-        sequential, ((row for row in X),), {}, "x is a generator.*not supported yet: pass arrays"),
-    "zip": (sequential, (zip(X, Y, strict=True),), {}, "x is a zip.*not supported yet"),
-    "dataset": (sequential, (Batches(),), {}, "x is a Batches.*not supported yet"),
+    "generator of rows": (
+        sequential, ((row for row in X),), {}, r"expected shape \(None, 3\), got \(3,\)"),
+    "generator without targets": (sequential, ((X for _ in X),), {}, r"model\.fit\(batches\)"),
+    "generator and targets": (sequential, ((X for _ in X), Y), {}, "leave y out"),
+    "generator in a list": (sequential, ([X, (row for row in X)], Y), {}, "which gives batches"),
+    "zip": (sequential, (zip(X, Y, strict=True),), {}, "different|expected shape|single number"),
+    "function": (sequential, (lambda: iter([(X, Y)]),), {}, "[Cc]all"),
+    "dataset": (sequential, (Batches(), Y), {}, "leave y out"),
     "sparse": (sequential, (SparseMatrix(), Y), {}, r"sparse SparseMatrix.*x\.toarray\(\)"),
     "text labels": (
         sequential, (X, ["cat"] * 10), {}, r"'cat', not numbers.*np\.unique\(y, return_inverse"),

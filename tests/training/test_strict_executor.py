@@ -101,7 +101,7 @@ def test_data_above_the_resident_budget_gives_the_same_bits(reference, monkeypat
 
 def test_large_data_passes_in_several_groups(reference, monkeypatch):
     monkeypatch.setattr(training_data, "RESIDENT_BYTES", 0)
-    monkeypatch.setattr("staghorn.training.loop.HOST_GROUP", 3)
+    monkeypatch.setattr("staghorn.training.data.GROUP_STEPS", 3)
     model = noisy()
     model.fit(X, Y, epochs=3, **COMMON)
     assert_identical(state(model), reference[0])

@@ -1,0 +1,49 @@
+"""Compiler options worth giving to the outermost `jax.jit`, where this jaxlib knows them.
+
+XLA takes options only there: those of an inner `jit` are an error. An option that a jaxlib does
+not know is an error too, so each is tried once on an empty program.
+"""
+
+from functools import lru_cache
+
+import jax
+
+# Lets XLA's CPU backend hand convolutions and matrix products to YNN, its library of microkernels.
+# jaxlib 0.10.2 on 2 cores, float32, 3 x 3 kernels, inside a loop, without it and with it, in ms:
+#   (128, 26, 26, 32) -> 64   forward 52, 16   kernel's gradient 78, 13   input's gradient 22, 17
+#   (64, 32, 32, 32) -> 32    forward 6.5, 4.9 kernel's gradient 12, 8.6  input's gradient 6.7, 4.7
+# Multilayer perceptrons (epochs of 784-128-10 and 784-512-512-10): 26 and 27, 93 and 95 ms, so
+# they are compiled as ever. Compile time does not differ.
+_CPU_CONVOLUTION = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
+
+
+def options(convolution: bool = False) -> dict[str, str]:
+    """Return the options for `jax.jit(f, compiler_options=...)` on the current platform.
+
+    Args:
+        convolution: whether the program holds convolutions. Without them there is nothing to win,
+            and the result is empty. Default: False.
+
+    Example:
+        >>> from staghorn.engine.compiler_options import options
+        >>> options()
+        {}
+        >>> double = jax.jit(lambda x: 2 * x, compiler_options=options(convolution=True))
+        >>> float(double(3.0))
+        6.0
+    """
+    if not convolution or jax.default_backend() != "cpu":
+        return {}
+    return dict(_CPU_CONVOLUTION) if is_known("cpu", tuple(_CPU_CONVOLUTION.items())) else {}
+
+
+@lru_cache(maxsize=8)
+def is_known(platform: str, given: tuple[tuple[str, str], ...]) -> bool:
+    """Say whether the compiler of a platform takes some options. Costs about 10 ms, once."""
+    device = jax.devices(platform)[0]
+    try:
+        with jax.default_device(device):
+            jax.jit(lambda: 0, compiler_options=dict(given)).lower().compile()
+    except (jax.errors.JaxRuntimeError, ValueError, TypeError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Layers that prepare data: images made alike or varied at random, features normalized."""
