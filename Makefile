@@ -66,7 +66,8 @@ strict: $(VENV)/.installed-test
 test-full: slow examples
 
 slow: $(VENV)/.installed-test
-	$(PYTEST) -m slow --ignore-glob="*/test_strict_*.py" tests; \
+	$(FAST) $(PYTEST) -m slow --ignore-glob="*/test_strict_*.py" tests/common
+	$(PYTEST) -m slow --ignore-glob="*/test_strict_*.py" tests --ignore=tests/common; \
 	status=$$?; test $$status -eq 0 -o $$status -eq 5
 
 # Each script as a reader would run it, on few epochs; exit status 3 means that its data is absent.

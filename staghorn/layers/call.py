@@ -30,6 +30,7 @@ class Signature(NamedTuple):
 
     names: tuple[str, ...]
     first: str | None
+    one_is_enough: bool  # no parameter but the first must be given
     has_training: bool
     has_mask: bool
     mask_names: tuple[str, ...]
@@ -45,11 +46,14 @@ def signature_of(call: Any) -> Signature:
     signature = full.replace(parameters=parameters)
     plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     names = tuple(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+    optional = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    must = [p for p in parameters if p.default is p.empty and p.kind not in optional]
     has_training = "training" in names
     default = full.parameters["training"].default if has_training else None
     return Signature(
         names=names,
         first=plain[0].name if plain else None,
+        one_is_enough=must in ([], plain[:1]),
         has_training=has_training,
         has_mask="mask" in names,
         mask_names=tuple(n for n in names if n.endswith("_mask")),
@@ -87,7 +91,7 @@ class Call:
 
     def _by_name(self, layer: Layer) -> dict[str, Any]:
         signature = self.signature
-        if len(self.args) == 1 and not self.kwargs and signature.first is not None:
+        if len(self.args) == 1 and not self.kwargs and signature.one_is_enough and signature.first:
             return {signature.first: self.args[0]}
         # A layer may be asked for training= or mask= that its own call does not take.
         kwargs = self.kwargs
@@ -140,7 +144,7 @@ def convert(layer: Layer, x: Any) -> Any:
         return x if x.dtype.kind in "OUS" else _cast(layer, jnp.asarray(x))
     if isinstance(x, Variable):
         return _cast(layer, x.value)
-    if isinstance(x, list) and x and all(isinstance(i, (int, float, list, bool)) for i in x):
+    if isinstance(x, list) and _holds_numbers(x):
         plain = np.asarray(x)  # rows written as lists of numbers; a ragged one stays a list
         return _cast(layer, jnp.asarray(plain)) if plain.dtype != object else x
     if isinstance(x, (list, tuple, dict)):
@@ -148,6 +152,13 @@ def convert(layer: Layer, x: Any) -> Any:
     if hasattr(x, "__array__") and not isinstance(x, KerasTensor):  # pandas, torch, tf
         return _cast(layer, jnp.asarray(np.asarray(x)))
     return x
+
+
+def _holds_numbers(x: Any) -> bool:
+    """Say whether a list holds Python numbers, at any depth, and not arrays."""
+    while isinstance(x, list) and x:
+        x = x[0]
+    return isinstance(x, (int, float))
 
 
 def _cast(layer: Layer, x: Any) -> Any:

@@ -222,6 +222,47 @@ class Conv3DTranspose(ConvTranspose):
 
     rank = 3
 
+    # Keras has data_format before output_padding here, and only here.
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Ints,
+        strides: Ints = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        output_padding: Ints | None = None,
+        dilation_rate: Ints = 1,
+        activation: str | Callable | None = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters,
+            kernel_size,
+            strides,
+            padding,
+            output_padding,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            bias_constraint,
+            **kwargs,
+        )
+
 
 Convolution1DTranspose = Conv1DTranspose
 Convolution2DTranspose = Conv2DTranspose

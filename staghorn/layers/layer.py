@@ -97,6 +97,7 @@ class Layer(Configurable):
     _seed_generators: list[SeedGenerator]
     _trainable_variables: list[Variable]
     _non_trainable_variables: list[Variable]
+    _transient_variables: list[Variable]  # state that no file holds, as between batches
     _inbound_nodes: list[Node]
     _losses: list
     _convert_input_args: bool = True
@@ -129,6 +130,7 @@ class Layer(Configurable):
             "_metrics": [],
             "_seed_generators": [],
             "_optimizers": [],
+            "_transient_variables": [],
             "_inbound_nodes": [],
             "_losses": [],
         }
@@ -325,6 +327,7 @@ class Layer(Configurable):
             for v in (
                 *layer._trainable_variables,
                 *layer._non_trainable_variables,
+                *layer._transient_variables,
                 *(generator.state for generator in layer._seed_generators),
             )
         )

@@ -32,14 +32,6 @@ _OTHER_BATCH = """\
 It was built for {expected} sequences, got {got}. Drop the last, smaller batch of the data."""
 
 
-class _State:
-    """A state kept between batches: it travels with the model as seeds do, and is in no file."""
-
-    def __init__(self, value: jax.Array, path: str) -> None:
-        self.state = Variable(value, trainable=False, autocast=False, name="rnn_state")
-        self.state.path = f"{path}/rnn_state"
-
-
 class RNN(Layer):
     """Run a cell over the steps of a sequence.
 
@@ -94,7 +86,7 @@ class RNN(Layer):
     }  # fmt: skip
     _untracked = frozenset({"_states", "_state_form"})
     # The states' nest, or None before a stateful layer is built.
-    _states: list[_State] | None = None
+    _states: list[Variable] | None = None
     _state_form: Any = None
 
     def __init__(
@@ -169,16 +161,21 @@ class RNN(Layer):
     def _make_states(self, batch_size: int) -> None:
         self._state_form = self.get_initial_state(batch_size)
         values = tree.flatten(self._state_form)
-        self._states = [_State(v.astype(self.variable_dtype), self._scope_path()) for v in values]
+        self._states = []
+        for value in values:
+            kept = value.astype(self.variable_dtype)
+            state = Variable(kept, trainable=False, autocast=False, name="rnn_state")
+            state.path = f"{self._scope_path()}/rnn_state"
+            self._states.append(state)
         self._state_form = tree.map_structure(lambda _: 0, self._state_form)
-        self._seed_generators.extend(self._states)  # type: ignore[arg-type]
+        self._transient_variables.extend(self._states)
 
     @property
     def states(self) -> Any:
         """The states kept between batches, as Variables; None unless stateful and built."""
         if self._states is None:
             return None
-        return tree.pack_sequence_as(self._state_form, [kept.state for kept in self._states])
+        return tree.pack_sequence_as(self._state_form, self._states)
 
     def get_initial_state(self, batch_size: int | None = None) -> list:
         """Return the states a sequence starts with: the cell's, or zeros."""
@@ -200,7 +197,7 @@ class RNN(Layer):
             0.0
         """
         for kept in self._states or ():
-            kept.state.assign(jnp.zeros_like(kept.state.value))
+            kept.assign(jnp.zeros_like(kept.value))
 
     reset_states = reset_state
 
@@ -215,14 +212,14 @@ class RNN(Layer):
         states = tree.map_structure(lambda x: x.astype(self.compute_dtype), states)
         if self.stateful:
             for kept, state in zip(self._states or (), tree.flatten(states), strict=True):
-                kept.state.assign(state.astype(kept.state.dtype))
+                kept.assign(state.astype(kept.dtype))
         output = (outputs if self.return_sequences else last).astype(self.compute_dtype)
         return (output, *states) if self.return_state else output
 
     def _first_states(self, sequences: Any, given: Any) -> list:
         batch = sequences.shape[0]
         if self.stateful and self._states:
-            expected = self._states[0].state.shape[0]
+            expected = self._states[0].shape[0]
             if batch != expected:
                 name = f"{type(self).__name__} '{self.name}'"
                 raise ValueError(_OTHER_BATCH.format(name=name, expected=expected, got=batch))

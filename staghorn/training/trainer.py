@@ -206,7 +206,8 @@ class Trainer(TrainerBase):
             return pack_x_y_sample_weight(x, *rest)
 
         feed = StreamFeed(source, steps, prepare, argument)
-        self._check_data(feed, "" if name == "x" else name, f"{method}(batches)")
+        if method != "predict":  # its batches are inputs alone, and `prepare` checks those
+            self._check_data(feed, "" if name == "x" else name, f"{method}(batches)")
         return feed
 
     def _calls(

@@ -329,7 +329,7 @@ CASES = {
     )
 }
 
-# Rows that run every case in each run of the tests; the others run two there and the rest in
+# Rows that run every case in each run of the tests; the others run one there and the rest in
 # `make test-full`, since every cell compiles a model.
 EVERYDAY = {
     "layer:Dense", "layer:BatchNormalization", "layer:Dropout", "layer:Embedding",
@@ -337,7 +337,6 @@ EVERYDAY = {
     "metric:AUC", "metric:SparseCategoricalAccuracy", "optimizer:Adam", "optimizer:SGD",
     "callback:EarlyStopping",
 }  # fmt: skip
-ALWAYS = {"two_inputs_two_outputs", "save_load_continue"}
 
 
 def meets(row: Row, case: str) -> bool:
@@ -355,7 +354,8 @@ def cells():
     for subject, row in ROWS.items():
         for case in CASES:
             if meets(row, case):
-                quick = subject in EVERYDAY or case in ALWAYS
+                always = "two_inputs_two_outputs" if row.kind == "callback" else "save_load_continue"
+                quick = subject in EVERYDAY or case == always
                 marks = () if quick else (pytest.mark.slow,)
                 yield pytest.param(subject, case, id=f"{subject}-{case}", marks=marks)
 

@@ -384,4 +384,20 @@ CORE = [
     ),
     Row("unstack", (F,), {"axis": 1}),
 ]
-TABLE = [*NUMPY, *NN, *MATH, *LINALG, *CORE, *(Row(*row) for row in CONVOLUTION + POOLING)]
+HEADS = tuple(floats(2, 5, 4, 3) for _ in range(3))  # (batch, time, heads, depth)
+ATTENTION = [
+    Row("dot_product_attention", HEADS),
+    Row("dot_product_attention", HEADS, {"is_causal": True, "scale": 0.3}),
+    Row("dot_product_attention", HEADS, {"mask": RNG.uniform(size=(2, 1, 5, 5)) > 0.3}),
+    Row("dot_product_attention", HEADS, {"bias": floats(2, 4, 5, 5)}),
+]
+
+TABLE = [
+    *NUMPY,
+    *ATTENTION,
+    *NN,
+    *MATH,
+    *LINALG,
+    *CORE,
+    *(Row(*row) for row in CONVOLUTION + POOLING),
+]
