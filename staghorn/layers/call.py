@@ -154,6 +154,15 @@ def convert(layer: Layer, x: Any) -> Any:
     return x
 
 
+_MASK_KEPT = (
+    "If it treats every step alike, say self.supports_masking = True in its constructor."
+)
+_MASK_ENDS = (
+    "Masked steps count like the others from here on. If they should not, take a layer that heeds "
+    "masks (recurrent, attention, GlobalAveragePooling1D); if that is meant, leave mask_zero out."
+)
+
+
 def _holds_numbers(x: Any) -> bool:
     """Say whether a list holds Python numbers, at any depth, and not arrays."""
     while isinstance(x, list) and x:
@@ -306,10 +315,11 @@ def carry_masks(layer: Layer, call: Call, outputs: Any) -> None:
         lost = any_mask(call.mask) and not call.signature.has_mask
         if lost and not layer._warned_of_mask:
             layer._warned_of_mask = True
+            own = type(layer).__module__.startswith("staghorn.")
             warnings.warn(
                 f"{type(layer).__name__} '{layer.name}' was given an input with a mask and does "
-                "not support masks: layers after it will not see it. If it treats every step "
-                "alike, say self.supports_masking = True in its constructor.",
+                "not support masks: layers after it will not see it. "
+                + (_MASK_ENDS if own else _MASK_KEPT),
                 stacklevel=3,
             )
         return

@@ -12,6 +12,7 @@ from staghorn.engine.arguments import Is, Options, Positive, check_arguments
 from staghorn.layers.input_spec import InputSpec
 from staghorn.layers.layer import Layer
 from staghorn.ops import convolution
+from staghorn.ops.channel_sums import to_rows
 
 Ints = int | Sequence[int]
 
@@ -126,9 +127,11 @@ class Sliding(Layer):
     def _finish(self, y: jax.Array) -> jax.Array:
         """Add the bias and apply the activation."""
         if self.bias is not None:
-            after = 0 if self.data_format == "channels_last" else self.rank
-            shape = (1,) * (y.ndim - 1 - after) + (-1,) + (1,) * after
-            y = y + jnp.reshape(self.bias.value, shape)
+            bias = self.bias.value
+            if self.data_format == "channels_last":
+                y = y + to_rows(bias, y.shape)
+            else:
+                y = y + jnp.reshape(bias, (1, -1) + (1,) * self.rank)
         return self.activation(y)
 
     def _output_size(self, size: int | None, axis: int) -> int | None:

@@ -22,6 +22,9 @@ class InputSpec:
         InputSpec(min_ndim=2, axes={-1: 3})
     """
 
+    # What a layer says where an axis is missing, instead of the general guess.
+    missing_axis_advice: str = ""
+
     def __init__(
         self,
         dtype: Any = None,
@@ -149,6 +152,8 @@ def likely_fix(spec: InputSpec, shape: tuple) -> str:
             e in (None, s) for e, s in zip(expected[1:], shape, strict=False)
         ):
             return " The batch axis is missing: pass x[None], a batch of one."
+        if spec.missing_axis_advice:
+            return f" {spec.missing_axis_advice}"
         return " An axis is missing: x[..., None] adds one at the end, x[None] a batch of one."
     if least is not None and len(shape) == least + 1 and shape[-1] == 1:
         return " The last axis has size 1: x[..., 0] removes it."

@@ -32,6 +32,12 @@ _OTHER_BATCH = """\
 It was built for {expected} sequences, got {got}. Drop the last, smaller batch of the data."""
 
 
+_NO_STEPS = (
+    "Sequences are (batch, time, features). After another recurrent layer, give that one "
+    "return_sequences=True; one number per step becomes a feature with x[..., None]."
+)
+
+
 class RNN(Layer):
     """Run a cell over the steps of a sequence.
 
@@ -234,6 +240,13 @@ class RNN(Layer):
         dtype = getattr(self.cell, "compute_dtype", self.compute_dtype)
         form = self.get_initial_state(batch_size=batch)
         flat = [_value(x).astype(dtype) for x in tree.flatten(states)]
+        shapes, wanted = [x.shape for x in flat], [x.shape for x in tree.flatten(form)]
+        if shapes != wanted:
+            raise ValueError(
+                f"{type(self).__name__} '{self.name}': initial_state must have the shape"
+                f"{'s' * (len(wanted) > 1)} {', '.join(map(str, wanted))}, got "
+                f"{', '.join(map(str, shapes))}."
+            )
         return tree.pack_sequence_as(form, flat)
 
     def inner_loop(
@@ -347,6 +360,7 @@ class CellRNN(RNN):
         rest = {k: v for k, v in kwargs.items() if k != "implementation"}
         super().__init__(cell, **own, **rest)
         self.input_spec = InputSpec(ndim=3)
+        self.input_spec.missing_axis_advice = _NO_STEPS
 
     def _check_own(self, own: dict[str, Any]) -> None:
         """Take out what is neither the cell's nor RNN's."""

@@ -188,6 +188,8 @@ class Sequential(Model):
                 isinstance(d, (list, tuple)) for d in input_shape
             ):
                 self._refuse_several("inputs", input_shape)
+            # A length seen in data is not a promise: the layers say what they cannot take.
+            self._input_guessed = True
             start = InputLayer(batch_shape=input_shape, dtype=self._stack[0].compute_dtype)
             self._stack.insert(0, start)
         if not self._tensors:

@@ -44,6 +44,7 @@ from staghorn.ops.activation import (
     tanh_shrink,
     threshold,
 )
+from staghorn.ops.channel_sums import sum_rows, to_rows
 from staghorn.ops.core import as_array, as_float, as_type, common_type
 from staghorn.ops.linalg import norm
 
@@ -305,12 +306,22 @@ def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = Fals
     axes = tuple(axes) if isinstance(axes, list) else axes
     half = x.dtype in (jnp.float16, jnp.bfloat16)
     wide = x.astype(jnp.float32) if half else x
-    mean = jnp.mean(wide, axis=axes, keepdims=keepdims)
-    variance = jnp.var(wide, axis=axes, keepdims=keepdims)
+    if axes == tuple(range(x.ndim - 1)) and not keepdims:
+        mean, variance = _channel_moments(wide)
+    else:
+        mean = jnp.mean(wide, axis=axes, keepdims=keepdims)
+        variance = jnp.var(wide, axis=axes, keepdims=keepdims)
     if not half:
         return mean, variance
     low, high = float(jnp.finfo(jnp.float16).min), float(jnp.finfo(jnp.float16).max)
     return jnp.clip(mean, low, high).astype(x.dtype), jnp.clip(variance, low, high).astype(x.dtype)
+
+
+def _channel_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and variance of each place of the last axis."""
+    count = max(1, x.size // max(1, x.shape[-1]))
+    mean = sum_rows(x) / count
+    return mean, sum_rows(jnp.square(x - to_rows(mean, x.shape))) / count
 
 
 def _scale_and_shift(
@@ -357,6 +368,11 @@ def batch_normalization(
         return None if values is None else jnp.reshape(as_array(values), shape)
 
     inverse = jax.lax.rsqrt(row(variance) + epsilon)
+    if axis % x.ndim == x.ndim - 1:
+        factor = inverse if scale is None else inverse * row(scale)
+        shift = -row(mean) * factor
+        shift = shift if offset is None else shift + row(offset)
+        return x * to_rows(jnp.ravel(factor), x.shape) + to_rows(jnp.ravel(shift), x.shape)
     return _scale_and_shift(x, row(mean), inverse, row(scale), row(offset))
 
 

@@ -63,6 +63,8 @@ def check_inputs(model: Any, x: Any, what: str) -> None:
 
 
 def _specs(model: Any) -> list[InputSpec]:
+    if getattr(model, "_input_guessed", False):  # a Sequential without an Input
+        return [InputSpec(ndim=model.inputs[0].ndim, allow_last_axis_squeeze=True)]
     return [
         InputSpec(
             # Any batch size: Keras's files may hold that of the first data.

@@ -338,6 +338,8 @@ EVERYDAY = {
     "callback:EarlyStopping",
 }  # fmt: skip
 
+ALWAYS = ("save_load_continue", "two_inputs_two_outputs")  # the second for callbacks
+
 
 def meets(row: Row, case: str) -> bool:
     """Say whether a case means something for a kind of subject."""
@@ -354,8 +356,7 @@ def cells():
     for subject, row in ROWS.items():
         for case in CASES:
             if meets(row, case):
-                always = "two_inputs_two_outputs" if row.kind == "callback" else "save_load_continue"
-                quick = subject in EVERYDAY or case == always
+                quick = subject in EVERYDAY or case == ALWAYS[row.kind == "callback"]
                 marks = () if quick else (pytest.mark.slow,)
                 yield pytest.param(subject, case, id=f"{subject}-{case}", marks=marks)
 

@@ -218,3 +218,13 @@ def test_unknown_length_and_mask_reach_the_end():
     padded = model(np.array([[3, 5, 2, 0, 0]]))
     close(padded, model(np.array([[3, 5, 2]])))
     assert model.output_shape == (None, 2)
+
+
+def test_mistakes_are_explained():
+    inputs = staghorn.Input((5, 3))
+    with pytest.raises(ValueError, match="give that one return_sequences=True"):
+        layers.LSTM(4)(layers.LSTM(4)(inputs))
+    x = np.ones((2, 5, 3), "float32")
+    wrong = [np.ones((2, 5), "float32")] * 2
+    with pytest.raises(ValueError, match=r"initial_state must have the shapes \(2, 4\), \(2, 4\)"):
+        layers.LSTM(4)(x, initial_state=wrong)
