@@ -12,7 +12,7 @@ EPOCHS ?= 1
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 # Compared to a tolerance, row by row: these tests compile far more than they run, so XLA's
-# optimizers are off, which halves their time. The others, and test-full, compile as users do.
+# optimizers are off, which halves their time. The others compile as users do.
 FAMILIES := $(addprefix tests/,layers losses metrics ops optimizers)
 ORACLE := $(FAMILIES) $(addprefix tests/,common examples models saving training)
 FAST := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
@@ -66,9 +66,10 @@ strict: $(VENV)/.installed-test
 test-full: slow examples
 
 slow: $(VENV)/.installed-test
-	$(FAST) $(PYTEST) -m slow --ignore-glob="*/test_strict_*.py" tests/common
-	$(PYTEST) -m slow --ignore-glob="*/test_strict_*.py" tests --ignore=tests/common; \
+	$(FAST) $(PYTEST) -m slow --ignore-glob="*/test_strict_*.py" $(ORACLE)
+	$(PYTEST) -m slow --ignore-glob="*/test_strict_*.py" tests $(ORACLE:%=--ignore=%); \
 	status=$$?; test $$status -eq 0 -o $$status -eq 5
+	STAGHORN_STRICT=1 $(PYTEST) -m slow tests
 
 # Each script as a reader would run it, on few epochs; exit status 3 means that its data is absent.
 examples: $(VENV)/.installed-test
