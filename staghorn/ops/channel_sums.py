@@ -47,7 +47,7 @@ def to_rows(vector: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         (3, 2)
     """
     if not _pays(shape, vector.dtype):
-        return jnp.reshape(vector, (1,) * (len(shape) - 1) + vector.shape)
+        return _spread(vector, shape=shape)
     return spread_p.bind(vector, shape=tuple(shape))
 
 
