@@ -1,6 +1,6 @@
 """One compiled program for any number of steps: state in, state out.
 
-The state is a mapping from names to arrays that holds every Variable the step changes: weights,
+The state is a mapping that holds the array of every Variable the step changes: weights,
 any number of optimizers, metrics, seeds. What the step only reads is a second mapping, so that a
 loop carries no more than it must.
 """
