@@ -57,7 +57,7 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "audio_dataset_from_directory", "bounding_boxes", "disable_interactive_logging",
         "enable_interactive_logging", "get_file", "get_source_inputs",
         "image_dataset_from_directory", "img_to_array", "is_interactive_logging_enabled",
-        "is_keras_tensor", "load_img", "model_to_dot", "plot_model", "save_img",
+        "is_keras_tensor", "load_img", "save_img",
         "text_dataset_from_directory",
     ),
 }

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from staghorn.utils.timeseries import (
         timeseries_dataset_from_array as timeseries_dataset_from_array,
     )
+    from staghorn.visualization.plot import model_to_dot as model_to_dot
+    from staghorn.visualization.plot import plot_model as plot_model
 
 # name → module that defines it
 _NAMES = {
@@ -42,9 +44,11 @@ _NAMES = {
     "get_random_seed": "utils.random_seed",
     "get_registered_name": "engine.serialization",
     "get_registered_object": "engine.serialization",
+    "model_to_dot": "visualization.plot",
     "normalize": "utils.numerical",
     "pack_x_y_sample_weight": "training.data",
     "pad_sequences": "utils.sequence",
+    "plot_model": "visualization.plot",
     "register_keras_serializable": "engine.serialization",
     "serialize_keras_object": "engine.serialization",
     "set_random_seed": "utils.random_seed",

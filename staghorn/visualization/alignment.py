@@ -103,9 +103,7 @@ def _blocks(order: list[list[Key]], before: dict[Key, list[Key]]) -> dict[Key, K
     return root
 
 
-def _compacted(
-    order: list[list[Key]], root: dict[Key, Key], apart: Separation
-) -> dict[Key, float]:
+def _compacted(order: list[list[Key]], root: dict[Key, Key], apart: Separation) -> dict[Key, float]:
     """Put the chains as near to each other as their nodes allow."""
     after: dict[Key, dict[Key, float]] = {r: {} for r in root.values()}
     missing = dict.fromkeys(after, 0)

@@ -103,7 +103,9 @@ class _Compound:
         self.groups = {g.key: g for g in groups}
         self.parent: dict[Key, Key] = {}
         self.children: dict[Key, list[Key]] = {ROOT: [], **{g.key: [] for g in groups}}
-        for member, group in [(g.key, g.parent) for g in groups] + [(b.key, b.group) for b in boxes]:
+        for member, group in [(g.key, g.parent) for g in groups] + [
+            (b.key, b.group) for b in boxes
+        ]:
             home = ROOT if group is None else group
             self.parent[member] = home
             self.children[home].append(member)

@@ -1,0 +1,230 @@
+"""A drawing as a list of shapes, and its writers: SVG text, and PNG or PDF by matplotlib.
+
+Lengths are points (1/72 inch); y grows downwards. Texts are measured with the font that
+matplotlib brings along, so that what fits here fits in every format.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Point = tuple[float, float]
+FAMILY = "DejaVu Sans"
+MAX_SIDE = 30_000  # pixels; Agg draws at most 65,536
+MAX_PIXELS = 40_000_000
+
+
+@dataclass(frozen=True)
+class Area:
+    """A rectangle; `dashed` ones have no filling."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    fill: str
+    stroke: str
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """A path of straight parts with an arrowhead at its end."""
+
+    points: tuple[Point, ...]
+    color: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """One line of text; (x, y) is the left end of its baseline."""
+
+    x: float
+    y: float
+    text: str
+    size: float
+    color: str
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Shapes from back to front."""
+
+    width: float
+    height: float
+    shapes: tuple[Area | Line | Label, ...]
+
+
+ARROW = 7.0
+ARROW_HALF = 3.2
+STROKE = 1.2
+
+
+@lru_cache(maxsize=2)
+def _face(bold: bool) -> Any:
+    from matplotlib import ft2font
+    from matplotlib.font_manager import FontProperties, findfont
+
+    properties = FontProperties(family=FAMILY, weight="bold" if bold else "normal")
+    face = ft2font.FT2Font(findfont(properties))
+    face.set_size(100.0, 72)
+    return face
+
+
+@lru_cache(maxsize=20_000)
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """Return how wide a text is, in points.
+
+    Example:
+        >>> from staghorn.visualization.drawing import text_width
+        >>> text_width("dense", 10.0) < text_width("dense", 10.0, bold=True) < 50
+        True
+    """
+    from matplotlib.ft2font import LoadFlags
+
+    face = _face(bold)
+    face.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
+    width, _ = face.get_width_height()  # in 1/64 of a point at size 100
+    return float(width) / 64 * size / 100
+
+
+def arrowhead(points: tuple[Point, ...]) -> tuple[Point, Point, Point]:
+    """Return the triangle at a line's end."""
+    (x0, y0), (x1, y1) = points[-2:]
+    length = math.hypot(x1 - x0, y1 - y0) or 1.0
+    dx, dy = (x1 - x0) / length, (y1 - y0) / length
+    x, y = x1 - ARROW * dx, y1 - ARROW * dy
+    half = ARROW_HALF
+    return (x1, y1), (x - half * dy, y + half * dx), (x + half * dy, y - half * dx)
+
+
+# SVG ------------------------------------------------------------------------------------------
+
+
+def to_svg(drawing: Drawing) -> str:
+    """Return SVG text; words stay words, which a reader can search.
+
+    Example:
+        >>> from staghorn.visualization.drawing import Drawing, Label, to_svg
+        >>> "a &lt; b" in to_svg(Drawing(50, 20, (Label(2, 15, "a < b", 10, "black"),)))
+        True
+    """
+    width, height = _number(drawing.width), _number(drawing.height)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="{height}pt" '
+        f'viewBox="0 0 {width} {height}" font-family="{FAMILY}, Verdana, sans-serif">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+    ]
+    lines += [_svg_of(shape) for shape in drawing.shapes]
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def _svg_of(shape: Area | Line | Label) -> str:
+    if isinstance(shape, Area):
+        x, y, width, height = map(_number, (shape.x, shape.y, shape.width, shape.height))
+        dash = ' stroke-dasharray="4 3"' if shape.dashed else ""
+        return (
+            f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{shape.fill}" '
+            f'stroke="{shape.stroke}"{dash}/>'
+        )
+    if isinstance(shape, Line):
+        path, head = _svg_points(shape.points), _svg_points(arrowhead(shape.points))
+        return (
+            f'<polyline points="{path}" fill="none" stroke="{shape.color}" '
+            f'stroke-width="{STROKE}"/>\n<polygon points="{head}" fill="{shape.color}"/>'
+        )
+    weight = ' font-weight="bold"' if shape.bold else ""
+    # textLength: another font than ours must not make a label longer than its box.
+    length = _number(text_width(shape.text, shape.size, shape.bold))
+    return (
+        f'<text x="{_number(shape.x)}" y="{_number(shape.y)}" font-size="{_number(shape.size)}" '
+        f'fill="{shape.color}" textLength="{length}" lengthAdjust="spacingAndGlyphs"{weight}>'
+        f"{escape(shape.text)}</text>"
+    )
+
+
+def _svg_points(points: tuple[Point, ...]) -> str:
+    return " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
+
+
+def _number(x: float) -> str:
+    return f"{x:.2f}".rstrip("0").rstrip(".")
+
+
+# PNG and PDF ----------------------------------------------------------------------------------
+
+
+def usable_dpi(drawing: Drawing, dpi: float) -> float:
+    """Return `dpi`, or less where the picture would have too many pixels for an image file."""
+    width, height = drawing.width / 72, drawing.height / 72
+    side = MAX_SIDE / max(width, height)
+    return min(dpi, side, math.sqrt(MAX_PIXELS / (width * height)))
+
+
+def to_bytes(drawing: Drawing, file_format: str, dpi: float) -> bytes:
+    """Return a PNG or PDF file's content."""
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"metadata": {"CreationDate": None}}  # same picture, same bytes
+    if file_format == "png":
+        options = {"pil_kwargs": {"compress_level": 4}}
+    dpi = usable_dpi(drawing, dpi) if file_format == "png" else 72
+    _figure(drawing).savefig(buffer, format=file_format, dpi=dpi, **options)
+    return buffer.getvalue()
+
+
+def _figure(drawing: Drawing) -> Figure:
+    """Return a figure of its own: no pyplot, so no window and no change of the user's state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.collections import LineCollection, PatchCollection, PolyCollection
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    figure = Figure(figsize=(drawing.width / 72, drawing.height / 72), facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, drawing.width)
+    axes.set_ylim(drawing.height, 0)
+    axes.axis("off")
+    areas = [s for s in drawing.shapes if isinstance(s, Area)]
+    lines = [s for s in drawing.shapes if isinstance(s, Line)]
+    labels = [s for s in drawing.shapes if isinstance(s, Label)]
+    # Collections draw thousands of shapes much faster than one artist for each.
+    axes.add_collection(
+        PatchCollection(
+            [Rectangle((a.x, a.y), a.width, a.height) for a in areas],
+            facecolors=[a.fill for a in areas],
+            edgecolors=[a.stroke for a in areas],
+            linestyles=["--" if a.dashed else "-" for a in areas],
+            linewidths=1.0,
+            zorder=1,
+        )
+    )
+    colors = [line.color for line in lines]
+    axes.add_collection(
+        LineCollection([s.points for s in lines], colors=colors, linewidths=STROKE, zorder=2)
+    )
+    heads = [arrowhead(s.points) for s in lines]
+    axes.add_collection(PolyCollection(heads, facecolors=colors, linewidths=0, zorder=2))
+    for label in labels:
+        axes.text(
+            label.x,
+            label.y,
+            label.text,
+            fontsize=label.size,
+            color=label.color,
+            family=FAMILY,
+            weight="bold" if label.bold else "normal",
+            verticalalignment="baseline",
+            parse_math=False,  # a name may hold a dollar sign
+            zorder=3,
+        )
+    return figure
