@@ -8,6 +8,7 @@ that pass several rows come out straight.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from itertools import pairwise
 
 Key = Hashable
 Separation = Callable[[Key, Key], float]
@@ -53,16 +54,22 @@ def aligned(
 
 
 def _strong(edges: Sequence[tuple[Key, Key]], passing: set[Key]) -> set[tuple[Key, Key]]:
-    """Return the edges that pull: a box follows boxes rather than lines that pass.
+    """Return the edges that pull: a box follows its main path rather than lines that skip it.
 
-    So the main path of a network with skip connections is one straight line.
+    A line skips if the box that it comes from goes on in the next row too. So the main path of a
+    network with skip connections is one straight line, and where branches of different lengths
+    meet, the meeting point is in their middle.
     """
     followed = {a for a, b in edges if b not in passing} - passing
-    following = {b for a, b in edges if a not in passing} - passing
+    skipping: dict[Key, bool] = {}
+    for a, b in edges:  # each line's parts come in order, from above
+        if b in passing:
+            skipping[b] = skipping.get(a, a in followed)
+    following = {b for a, b in edges if not skipping.get(a, False)} - passing
     return {
         (a, b)
         for a, b in edges
-        if not (a in followed and b in passing) and not (b in following and a in passing)
+        if not (a in followed and b in passing) and not (b in following and skipping.get(a, False))
     }
 
 
@@ -108,7 +115,7 @@ def _compacted(order: list[list[Key]], root: dict[Key, Key], apart: Separation) 
     after: dict[Key, dict[Key, float]] = {r: {} for r in root.values()}
     missing = dict.fromkeys(after, 0)
     for row in order:
-        for u, v in zip(row, row[1:], strict=False):
+        for u, v in pairwise(row):
             a, b = root[u], root[v]
             if b not in after[a]:
                 missing[b] += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from staghorn.visualization.layering import back_edges
 from staghorn.visualization.routing import Item, Level, Link, Point, place
@@ -150,7 +151,7 @@ class _Compound:
         source = left[0]
         side = ("top", "bottom") if back else ("bottom", "top")
         leaving, entering = ("out", source, side[0]), ("in", source, side[1])
-        for inside, group in zip(left, left[1:], strict=False):
+        for inside, group in pairwise(left):
             self.pins[group][leaving] = side[0]
             port = leaving if inside in self.groups else None
             self._link(number, group, inside, leaving, port, None, back)

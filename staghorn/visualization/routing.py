@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
+from itertools import combinations, pairwise
 from typing import Any
 
 from staghorn.visualization.alignment import aligned
@@ -18,7 +19,8 @@ Point = tuple[float, float]
 
 BETWEEN_BOXES = 26.0
 BESIDE_LINE = 16.0
-TRACK = 10.0  # between two parallel lines
+TRACK = 10.0  # between two parallel lines in a gap
+LINES = 12.0  # between two parallel lines that pass a row, or arrows at a box
 ABOVE_TRACKS, BELOW_TRACKS = 10.0, 18.0  # the arrowhead is below
 PLAIN_GAP = 30.0  # between rows, where all lines go straight down
 PORT_MARGIN = 10.0  # of an arrow from a box's corner
@@ -110,7 +112,7 @@ def place(
         right = a.width - a.anchor + a.margin if a else 0.0
         left = b.anchor if b else 0.0
         thin = (a is None or not a.width) + (b is None or not b.width)
-        return right + (BETWEEN_BOXES, BESIDE_LINE, TRACK + 2)[thin] + left
+        return right + (BETWEEN_BOXES, BESIDE_LINE, LINES)[thin] + left
 
     x = aligned(rows, edges, set(passing), separation)
     lefts = {n: x[n] - (items[n].anchor if n in items else 0.0) for row in rows for n in row}
@@ -158,7 +160,7 @@ def _pieces(
         passing.update((key, first + 1 + i) for i, key in enumerate(via))
         stops = [link.upper, *via, link.lower]
         chain = []
-        for a, b in zip(stops, stops[1:], strict=False):
+        for a, b in pairwise(stops):
             port = link.lower_port if b == link.lower else None
             piece = _Piece(link.net, a, b, port)
             chain.append(pieces.setdefault((link.net, a, b, port), piece))
@@ -206,13 +208,14 @@ def _set_ports(
     for piece in pieces:
         item = items.get(piece.end)
         if item is not None and piece.port in item.ports:
-            piece.right = lefts[piece.end] + item.ports[piece.port]
+            place = lefts[piece.end] + item.ports[piece.port]
+            piece.right = piece.left if abs(place - piece.left) < 1e-6 else place
         else:
             incoming.setdefault(piece.end, []).append(piece)
     for node, group in incoming.items():
         found = _spread([p.left for p in group], items.get(node), lefts[node], x[node])
         for place, piece in zip(found, group, strict=True):
-            piece.right = place
+            piece.right = piece.left if abs(place - piece.left) < 1e-6 else place
 
 
 def _spread(wanted: list[float], item: Item | None, left: float, middle: float) -> list[float]:
@@ -223,7 +226,7 @@ def _spread(wanted: list[float], item: Item | None, left: float, middle: float) 
     low, high = left + margin, left + item.width - margin
     if len(wanted) == 1:
         return [wanted[0] if low <= wanted[0] <= high else middle]
-    space = min(TRACK + 4, (high - low) / (len(wanted) - 1))
+    space = min(LINES, (high - low) / (len(wanted) - 1))
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     groups: list[list[float]] = []  # means of places that had to move together, how many
     for rank, i in enumerate(order):
@@ -264,40 +267,73 @@ def _heights(
 
 
 def _set_tracks(gap: list[_Piece]) -> int:
-    """Give each line of a gap that bends a track of its own; return how many there are.
-
-    Where one line ends below the place in which another starts, the first one takes the upper
-    track: their vertical parts would lie on each other.
-    """
+    """Give each line of a gap that bends a track of its own; return how many there are."""
     nets: dict[Key, list[_Piece]] = {}
     for piece in gap:
         nets.setdefault(piece.net, []).append(piece)
-    bent = [n for n in nets.values() if any(abs(p.left - p.right) > 1e-6 for p in n)]
-    spans = [(min(p.left, *(q.right for q in n)), max(p.left, *(q.right for q in n)))
-             for n in bent for p in n[:1]]  # fmt: skip
-    before: list[set[int]] = [set() for _ in bent]
-    for i, net in enumerate(bent):
-        for j, other in enumerate(bent):
-            if i != j and any(abs(net[0].left - p.right) < TRACK / 2 for p in other):
-                before[j].add(i)  # i leaves its start before j arrives there
+    bent = [n for n in nets.values() if any(p.left != p.right for p in n)]
+    spans = [_span(net) for net in bent]
+    must, should = _precedence(bent, spans)
     left = set(range(len(bent)))
     tracks: list[list[int]] = []
     given: dict[int, int] = {}
     while left:
-        # A ring of such pairs is cut at the one that waits for the fewest.
-        i = min(left, key=lambda k: (len(before[k] & left), -abs(spans[k][1] - spans[k][0]), k))
+        # A ring of wishes is cut at the line that waits for the fewest.
+        i = min(left, key=lambda k: (len(must[k] & left), len(should[k] & left), k))
         left.remove(i)
-        track = max((given[j] + 1 for j in before[i] if j in given), default=0)
+        track = max((given[j] + 1 for j in must[i] | should[i] if j in given), default=0)
         while track < len(tracks) and any(_overlap(spans[i], spans[j]) for j in tracks[track]):
             track += 1
-        while track >= len(tracks):
-            tracks.append([])
+        tracks += [[] for _ in range(track + 1 - len(tracks))]
         tracks[track].append(i)
         given[i] = track
         for piece in bent[i]:
-            if abs(piece.left - piece.right) > 1e-6:
+            if piece.left != piece.right:
                 piece.track = track
     return len(tracks)
+
+
+def _precedence(
+    bent: list[list[_Piece]], spans: list[tuple[float, float]]
+) -> tuple[list[set[int]], list[set[int]]]:
+    """Return for each line those that must, and those that should, have a track above its own.
+
+    Where one line ends right below the place in which another starts, the latter comes first:
+    their vertical parts would lie on each other. Else the order with fewer crossings is better.
+    """
+    must: list[set[int]] = [set() for _ in bent]
+    should: list[set[int]] = [set() for _ in bent]
+    for i, j in combinations(range(len(bent)), 2):
+        if not _overlap(spans[i], spans[j]):
+            continue
+        for k, other in ((i, j), (j, i)):
+            start = bent[k][0].left
+            if any(abs(start - p.right) < TRACK / 2 for p in bent[other]):
+                must[other].add(k)
+        first = _crossed(bent[i], spans[i], bent[j], spans[j])
+        second = _crossed(bent[j], spans[j], bent[i], spans[i])
+        if first < second:
+            should[j].add(i)
+        elif second < first:
+            should[i].add(j)
+    return must, should
+
+
+def _crossed(
+    upper: list[_Piece],
+    upper_span: tuple[float, float],
+    lower: list[_Piece],
+    lower_span: tuple[float, float],
+) -> int:
+    """Count crossings if the first line has the upper track."""
+    ends = {p.right for p in upper}
+    count = sum(lower_span[0] < x < lower_span[1] for x in ends)
+    return count + (upper_span[0] < lower[0].left < upper_span[1])
+
+
+def _span(net: list[_Piece]) -> tuple[float, float]:
+    places = [net[0].left, *(piece.right for piece in net)]
+    return min(places), max(places)
 
 
 def _overlap(a: tuple[float, float], b: tuple[float, float]) -> bool:
