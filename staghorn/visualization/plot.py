@@ -20,7 +20,8 @@ from staghorn.visualization.drawing import (
     Line,
     Point,
     text_width,
-    to_bytes,
+    to_pdf,
+    to_png,
     to_svg,
     usable_dpi,
 )
@@ -257,14 +258,16 @@ def _checked(argument: str, value: Any, known: Sequence[str]) -> str:
 def _content(drawing: Drawing, file_format: str, dpi: float) -> bytes:
     if file_format == "svg":
         return to_svg(drawing).encode()
+    if file_format == "pdf":
+        return to_pdf(drawing)
     used = usable_dpi(drawing, dpi)
-    if file_format == "png" and used < dpi / 4:
+    if used < dpi / 4:
         warnings.warn(
             f"plot_model: this model is drawn with {used:.0f} dpi instead of {dpi}, since the PNG "
             "would be too large. Write to a .svg or .pdf file for a picture to zoom into.",
             stacklevel=3,
         )
-    return to_bytes(drawing, file_format, dpi)
+    return to_png(drawing, dpi)
 
 
 # Boxes ----------------------------------------------------------------------------------------
