@@ -157,7 +157,7 @@ def _sweep(rows: list[list[Key]], beside: dict[Key, list[Key]], down: bool) -> l
         for j, node in enumerate(result[i]):
             found = [place[other] for other in beside.get(node, ())]
             mean[node] = sum(found) / len(found) if found else float(j)
-        result[i].sort(key=lambda n, mean=mean: mean[n])
+        result[i].sort(key=mean.__getitem__)
     return result
 
 

@@ -84,7 +84,7 @@ def layout(
     if horizontal:
         boxes = [Box(b.key, b.height, b.width, b.group) for b in boxes]
         groups = [Group(g.key, g.title_height, g.title_width, g.parent) for g in groups]
-    work = _Compound(boxes, edges, groups)
+    work = _Compound(boxes, edges, groups, beside=horizontal)
     work.orient()
     work.place()
     drawn = work.collect()
@@ -99,7 +99,11 @@ class _Compound:
         boxes: Sequence[Box],
         edges: Sequence[tuple[Key, Key]],
         groups: Sequence[Group],
+        beside: bool,
     ) -> None:
+        # Titles stand in the first row, where no line crosses them; or, if the drawing is turned
+        # afterwards, in a strip beside all rows.
+        self.beside = beside
         self.edges = edges
         self.groups = {g.key: g for g in groups}
         self.parent: dict[Key, Key] = {}
@@ -192,19 +196,33 @@ class _Compound:
             top = [pin for pin, side in pins.items() if side == "top"]
             bottom = [pin for pin, side in pins.items() if side == "bottom"]
             title = None
-            if level != ROOT:
+            if level != ROOT and not self.beside:
                 title = ("title", level)
                 group = self.groups[level]
                 members[title] = Item(group.title_width, group.title_height, 0.0)
-                top.insert(0, title)
-            placed = place(members, list(self.links[level]), top, bottom, title)
+            first = top if title is None else [title, *top]
+            placed = place(members, list(self.links[level]), first, bottom, title)
             self.levels[level] = placed
             if level != ROOT:
-                ports = {pin: placed.corners[pin][0] + PADDING for pin in pins}
-                width = placed.width + 2 * PADDING
-                anchor = ports[top[1]] if len(top) > 1 else width / 2
-                height = placed.height + (0.0 if bottom else PADDING)
-                self.items[level] = Item(width, height, anchor, ports)
+                self.items[level] = self._frame(level, placed, top, bottom)
+
+    def _frame(self, level: Key, placed: Level, top: list[Key], bottom: list[Key]) -> Item:
+        """Return what a laid out level is in the one around it."""
+        group = self.groups[level]
+        across, along = self._offset(level)
+        ports = {pin: placed.corners[pin][0] + across for pin in (*top, *bottom)}
+        width = placed.width + across + PADDING
+        height = placed.height + along + (0.0 if bottom else PADDING)
+        if self.beside:
+            height = max(height, group.title_height + 2 * PADDING)
+        return Item(width, height, ports[top[0]] if top else width / 2, ports)
+
+    def _offset(self, level: Key) -> Point:
+        """Return how far inside its frame a level starts."""
+        if not self.beside:
+            return PADDING, 0.0
+        entered = "top" in self.pins[level].values()
+        return PADDING + self.groups[level].title_width, 0.0 if entered else PADDING
 
     def collect(self) -> Layout:
         """Return everything in the coordinates of the whole."""
@@ -219,15 +237,19 @@ class _Compound:
                 rectangle = Rectangle(x + left, y + upper, item.width, item.height)
                 if key in self.groups:
                     frames[key] = rectangle
-                    origin[key] = (x + left + PADDING, y + upper)
+                    across, along = self._offset(key)
+                    origin[key] = (x + left + across, y + upper + along)
                 else:
                     boxes[key] = rectangle
             if level != ROOT:
-                left, upper = corners[("title", level)]
                 group = self.groups[level]
-                titles[level] = Rectangle(
-                    x + left, y + upper, group.title_width, group.title_height
-                )
+                if self.beside:
+                    left, upper = PADDING / 2, PADDING
+                    x, y = frames[level].x, frames[level].y
+                else:
+                    left, upper = corners[("title", level)]
+                size = group.title_width, group.title_height
+                titles[level] = Rectangle(x + left, y + upper, *size)
         routes = [self._route(number, origin, boxes) for number in range(len(self.edges))]
         whole = self.levels[ROOT]
         return Layout(boxes, frames, titles, routes, whole.width, whole.height)

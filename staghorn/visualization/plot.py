@@ -34,6 +34,7 @@ DIRECTIONS = ("TB", "LR", "BT", "RL")
 SPLINES = ("ortho", "curved", "polyline", "spline", "line")
 HEADER_SIZE, ROW_SIZE, TITLE_SIZE = 10.0, 9.0, 9.0
 HEADER_HEIGHT, ROW_HEIGHT, TITLE_HEIGHT = 20.0, 15.0, 18.0
+FOOT = 3.0
 SIDE = 11.0  # between a text and its box
 MARGIN = 14.0  # around the whole picture
 WRAP = 56  # characters of a line in a box
@@ -286,7 +287,12 @@ class Content:
         widths = [text_width(line, HEADER_SIZE, True) for line in self.header]
         widths += [text_width(text, ROW_SIZE) for text, _ in self.rows]
         height = HEADER_HEIGHT + (len(self.header) - 1) * ROW_HEIGHT
-        return max(widths) + 2 * SIDE, height + ROW_HEIGHT * len(self.rows)
+        return max(widths) + 2 * SIDE, height + ROW_HEIGHT * len(self.rows) + self.foot
+
+    @property
+    def foot(self) -> float:
+        """White space below the last row, unless that has a colour."""
+        return FOOT if self.rows and self.rows[-1][1] is None else 0.0
 
 
 def content_of(part: Part, options: Options) -> Content:

@@ -222,11 +222,11 @@ def _spread(wanted: list[float], item: Item | None, left: float, middle: float) 
     """Return places on an item's edge near the wanted ones, in their order, not too close."""
     if item is None or not item.width:
         return [middle] * len(wanted)
-    margin = min(PORT_MARGIN, item.width / 4)
+    margin = min(PORT_MARGIN, item.width / 6)
     low, high = left + margin, left + item.width - margin
     if len(wanted) == 1:
         return [wanted[0] if low <= wanted[0] <= high else middle]
-    space = min(LINES, (high - low) / (len(wanted) - 1))
+    space = min(LINES, (high - low) / len(wanted))
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     groups: list[list[float]] = []  # means of places that had to move together, how many
     for rank, i in enumerate(order):

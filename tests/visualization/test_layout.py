@@ -93,10 +93,14 @@ def test_nothing_lies_on_anything(seed, horizontal):
             assert -SLACK <= y <= drawn.height + SLACK
 
 
+@pytest.mark.parametrize("horizontal", [False, True])
 @pytest.mark.parametrize("seed", range(1, 60, 2))
-def test_frames_hold_their_own_boxes_and_no_others(seed):
+def test_frames_hold_their_own_boxes_and_no_others(seed, horizontal):
     boxes, edges, groups = random_graph(seed)
-    drawn = layout(boxes, edges, groups)
+    used = {box.group for box in boxes} | {group.parent for group in groups}
+    drawn = layout(boxes, edges, groups, horizontal)
+    for key in used - {None}:
+        assert contains(drawn.frames[key], drawn.titles[key])
     parents = {g.key: g.parent for g in groups}
     for box in boxes:
         around, group = set(), box.group
