@@ -3,10 +3,7 @@
 The first half of the layered method: Sugiyama, Tagawa, Toda (1981), "Methods for visual
 understanding of hierarchical system structures". No recursion: graphs may be deep chains.
 
-Written here because no library served when this was chosen (November 2026): grandalf is GPL/EPL
-and rests since 2023, igraph and netgraph are GPL, pygraphviz's wheels carry Graphviz under the
-EPL (not permissive), networkx places no boxes with sizes, and fast-sugiyama (MIT, 0.5) knows no
-frames for nested models and needs a newer glibc than jax does.
+Written here because no library served when this was chosen: see `docs/dependencies.md`.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ MISSING = [
     ("dtype_policies", "DTypePolice", "Did you mean 'DTypePolicy'?"),
     ("mixed_precision", "Polcy", "Did you mean 'Policy'?"),
     ("utils", "to_categoricals", "Did you mean 'to_categorical'?"),
-    ("utils", "plot_model", "staghorn.utils has no plot_model yet."),
+    ("utils", "Progbar", "staghorn.utils has no Progbar yet."),
 ]
 
 
