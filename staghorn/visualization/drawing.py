@@ -23,6 +23,7 @@ FAMILY = "DejaVu Sans"
 SPARE = 16.0  # at most, a label may be longer than measured: boxes leave 22 points
 MAX_SIDE = 30_000  # pixels; many viewers refuse more than 32,767
 MAX_PIXELS = 40_000_000
+MAX_PAGE = 14_400.0  # points; the PDF standard's limit
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,9 @@ def _figure(drawing: Drawing) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    figure = Figure(figsize=(drawing.width / 72, drawing.height / 72), facecolor="white")
+    shrink = min(1.0, MAX_PAGE / max(drawing.width, drawing.height))
+    size = drawing.width / 72 * shrink, drawing.height / 72 * shrink
+    figure = Figure(figsize=size, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, drawing.width)
     axes.set_ylim(drawing.height, 0)
@@ -286,13 +289,15 @@ def _figure(drawing: Drawing) -> Figure:
             facecolors=[a.fill for a in areas],
             edgecolors=[a.stroke for a in areas],
             linestyles=["--" if a.dashed else "-" for a in areas],
-            linewidths=1.0,
+            linewidths=shrink,
             zorder=1,
         )
     )
     colors = [line.color for line in lines]
     axes.add_collection(
-        LineCollection([s.points for s in lines], colors=colors, linewidths=STROKE, zorder=2)
+        LineCollection(
+            [s.points for s in lines], colors=colors, linewidths=STROKE * shrink, zorder=2
+        )
     )
     heads = [arrowhead(s.points) for s in lines]
     axes.add_collection(PolyCollection(heads, facecolors=colors, linewidths=0, zorder=2))
@@ -301,7 +306,7 @@ def _figure(drawing: Drawing) -> Figure:
             label.x,
             label.y,
             label.text,
-            fontsize=label.size,
+            fontsize=label.size * shrink,
             color=label.color,
             family=FAMILY,
             weight="bold" if label.bold else "normal",

@@ -114,6 +114,31 @@ def test_frames_hold_their_own_boxes_and_no_others(seed, horizontal):
                 assert not overlap(frame, drawn.boxes[box.key])
 
 
+def lying_on_each_other(edges, drawn):
+    """Pairs of parallel parts, of lines from different boxes, that cover each other."""
+    parts = [
+        (edge, *points)
+        for edge, route in zip(edges, drawn.routes, strict=True)
+        for points in itertools.pairwise(route)
+    ]
+    for (edge, a, b), (other, c, d) in itertools.combinations(parts, 2):
+        for k in (0, 1):
+            parallel = abs(a[k] - b[k]) < SLACK and abs(c[k] - d[k]) < SLACK
+            if edge[0] != other[0] and parallel and abs(a[k] - c[k]) < 3:
+                start = max(min(a[1 - k], b[1 - k]), min(c[1 - k], d[1 - k]))
+                end = min(max(a[1 - k], b[1 - k]), max(c[1 - k], d[1 - k]))
+                if end - start > 1:
+                    yield edge, other
+
+
+@pytest.mark.parametrize("seed", [s for s in range(200) if s % 2 == 0 and s % 3])
+def test_lines_from_different_boxes_do_not_lie_on_each_other(seed):
+    """In graphs without rings and frames; there, about one part in 2,000 still may."""
+    boxes, edges, groups = random_graph(seed)
+    assert not groups
+    assert not list(lying_on_each_other(edges, layout(boxes, edges)))
+
+
 def test_same_graph_same_drawing():
     assert layout(*random_graph(7)) == layout(*random_graph(7))
 

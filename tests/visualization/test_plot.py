@@ -1,6 +1,7 @@
 """`plot_model` and `model_to_dot`: what is drawn, what is written, what is refused."""
 
 import inspect
+import random
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -184,7 +185,7 @@ def test_a_single_layer_is_one_box():
     assert named(layer) == (["alone"], set())
 
 
-def test_a_model_without_layers_is_an_empty_picture(tmp_path):
+def test_a_model_without_layers_is_one_box(tmp_path):
     model = staghorn.Model()
     model.built = True
     for suffix in ("png", "svg", "pdf", "dot"):
@@ -281,6 +282,31 @@ def test_a_picture_too_large_for_a_file_has_fewer_pixels():
     drawing = plot_model(chain(), None).drawing
     assert usable_dpi(drawing, 100) == 100
     assert usable_dpi(drawing, 1e6) < 1e5
+
+
+def test_a_picture_that_cannot_be_read_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("staghorn.visualization.drawing.MAX_SIDE", 100)
+    with pytest.warns(UserWarning, match=r"with \d+ dpi instead of 200.*\.svg"):
+        plot_model(chain(), tmp_path / "m.png")
+
+
+def test_a_long_pdf_is_made_smaller(tmp_path, monkeypatch):
+    sizes = []
+    for _ in range(2):
+        plot_model(chain(), tmp_path / "m.pdf")
+        box = re.search(rb"/MediaBox \[ *0 0 ([\d.]+) ([\d.]+)", (tmp_path / "m.pdf").read_bytes())
+        sizes.append([float(x) for x in box.groups()])
+        monkeypatch.setattr("staghorn.visualization.drawing.MAX_PAGE", 100.0)
+    (width, height), small = sizes
+    assert small == pytest.approx([100 * width / height, 100], rel=1e-3)
+
+
+def test_the_random_state_stays(tmp_path):
+    model = chain()
+    state = random.getstate()
+    plot_model(model, tmp_path / "m.png")
+    plot_model(model, tmp_path / "m.pdf")
+    assert random.getstate() == state
 
 
 def test_same_model_same_file(tmp_path):
