@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import warnings
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -35,6 +36,7 @@ SPLINES = ("ortho", "curved", "polyline", "spline", "line")
 HEADER_SIZE, ROW_SIZE, TITLE_SIZE = 10.0, 9.0, 9.0
 HEADER_HEIGHT, ROW_HEIGHT, TITLE_HEIGHT = 20.0, 15.0, 18.0
 FOOT = 3.0
+ARROWS = 9.0  # between arrows that arrive at a box
 SIDE = 11.0  # between a text and its box
 MARGIN = 14.0  # around the whole picture
 WRAP = 56  # characters of a line in a box
@@ -325,13 +327,19 @@ def content_of(part: Part, options: Options) -> Content:
 def draw(graph: ModelGraph, options: Options) -> Drawing:
     """Return the picture of a graph as shapes."""
     contents = {part.key: content_of(part, options) for part in graph.parts}
-    boxes = [Box(part.key, *contents[part.key].size(), part.group) for part in graph.parts]
+    horizontal = options.rankdir in ("LR", "RL")
+    arriving = Counter(b for _, b in graph.edges)
+    boxes = []
+    for part in graph.parts:
+        width, height = contents[part.key].size()
+        needed = ARROWS * (arriving[part.key] + 1)  # room for arrowheads side by side
+        width, height = (width, max(height, needed)) if horizontal else (max(width, needed), height)
+        boxes.append(Box(part.key, width, height, part.group))
     titles = {inside.key: f"{inside.name} ({inside.type})" for inside in graph.insides}
     groups = [
         Group(i.key, text_width(titles[i.key], TITLE_SIZE, True), TITLE_HEIGHT, i.parent)
         for i in graph.insides
     ]
-    horizontal = options.rankdir in ("LR", "RL")
     placed = _turned(layout(boxes, graph.edges, groups, horizontal), options.rankdir)
     shapes: list[Area | Line | Label] = []
     for frame in placed.frames.values():
@@ -350,6 +358,9 @@ def _box(content: Content, place: Rectangle) -> list[Area | Line | Label]:
     """Return a header with white text, rows below it, and the border around them."""
     x, y = _moved((place.x, place.y))
     header = HEADER_HEIGHT + (len(content.header) - 1) * ROW_HEIGHT
+    shift = 0.0
+    if not content.rows:
+        shift, header = (place.height - header) / 2, place.height
     shapes: list[Area | Line | Label] = [_area(place, "white", content.color)]
     top = Rectangle(place.x, place.y, place.width, header)
     shapes.append(_area(top, content.color, content.color))
@@ -359,7 +370,7 @@ def _box(content: Content, place: Rectangle) -> list[Area | Line | Label]:
         shapes.append(Label(left, baseline, text, size, color, bold))
 
     for i, line in enumerate(content.header):
-        label(line, y + 13.5 + i * ROW_HEIGHT, HEADER_SIZE, "white", True)
+        label(line, y + 13.5 + shift + i * ROW_HEIGHT, HEADER_SIZE, "white", True)
     for i, (text, fill) in enumerate(content.rows):
         upper = header + i * ROW_HEIGHT
         if fill is not None:
