@@ -33,13 +33,20 @@ def is_tracer(x: Any) -> bool:
     return isinstance(x, jax.core.Tracer)
 
 
+def inner_programs(equation: Any) -> list[Any]:
+    """Return the traced programs that an operation holds: a loop's body, a call's, branches."""
+    return [
+        inner
+        for value in equation.params.values()
+        for inner in (value if isinstance(value, (list, tuple)) else [value])
+        if hasattr(inner, "eqns") or hasattr(inner, "jaxpr")
+    ]
+
+
 def has_convolutions(program: Any) -> bool:
     """Say whether a traced program, or one inside it, convolves."""
-    for equation in getattr(program, "jaxpr", program).eqns:
-        if equation.primitive.name in ("conv_general_dilated", "staghorn_convolution"):
-            return True
-        for value in equation.params.values():
-            for inner in value if isinstance(value, (list, tuple)) else [value]:
-                if (hasattr(inner, "eqns") or hasattr(inner, "jaxpr")) and has_convolutions(inner):
-                    return True
-    return False
+    return any(
+        equation.primitive.name in ("conv_general_dilated", "staghorn_convolution")
+        or any(map(has_convolutions, inner_programs(equation)))
+        for equation in getattr(program, "jaxpr", program).eqns
+    )

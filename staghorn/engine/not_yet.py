@@ -27,9 +27,7 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D",
         "AdaptiveMaxPooling3D", "AlphaDropout", "AugMix",
         "AutoContrast", "CategoryEncoding", "ContrastLimitedAdaptiveHistogramEqualization",
-
         "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
-
         "CutMix", "Discretization",
         "Equalization", "FlaxLayer", "GroupQueryAttention", "HashedCrossing", "Hashing",
         "IntegerLookup", "JaxLayer", "MaxNumBoundingBoxes", "MelSpectrogram", "MixUp",

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from staghorn.engine.jax_internals import inner_programs
+
 Stride = int | None
 
 _ELEMENTWISE_NAMES = """
@@ -69,11 +71,8 @@ def _numbers(closed: Any) -> list[str]:
     found = [repr(np.asarray(value).tolist()) for value in getattr(closed, "consts", ())]
     for eqn in getattr(closed, "jaxpr", closed).eqns:
         found += [repr(np.asarray(a.val).tolist()) for a in eqn.invars if hasattr(a, "val")]
-        for value in eqn.params.values():
-            inner = value if isinstance(value, (list, tuple)) else [value]
-            for program in inner:
-                if hasattr(program, "eqns") or hasattr(program, "jaxpr"):
-                    found += _numbers(program)
+        for program in inner_programs(eqn):
+            found += _numbers(program)
     return found
 
 

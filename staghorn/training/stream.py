@@ -193,10 +193,9 @@ class StreamFeed:
 
     def capacity(self, wanted: int | None) -> int:
         """Return how many batches one buffer holds."""
-        if wanted is not None:
-            return wanted
-        fits = min(GROUP_STEPS, max(1, GROUP_BYTES // max(self._batch_bytes, 1)))
-        return min(fits, self.steps_per_epoch or fits)
+        if wanted is None:
+            wanted = min(GROUP_STEPS, max(1, GROUP_BYTES // max(self._batch_bytes, 1)))
+        return min(wanted, self.steps_per_epoch or wanted)
 
     def blocks(self, epoch: int, wanted: int | None) -> Iterator[Block]:
         """Yield an epoch's batches in groups; those of another shape than the first, alone.

@@ -13,6 +13,7 @@ from staghorn.training import data as training_data
 from staghorn.training import stream
 from staghorn.training.executor import Executor
 from staghorn.training.large import LargeArray
+from staghorn.training.sources import make_source
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 3)).astype("float32")  # batch 4: seven steps and a batch of two rows
@@ -184,6 +185,11 @@ def test_few_programs_and_none_in_a_second_fit():
     assert traces() == {"train": 2, "test": 2}
     model.fit(Again(), epochs=2, validation_data=Again(), verbose=0)
     assert traces() == {"train": 2, "test": 2}
+
+
+def test_a_buffer_holds_no_more_than_an_epoch():
+    feed = stream.StreamFeed(make_source(forever()), steps=3)
+    assert feed.capacity(1000) == feed.capacity(None) == 3
 
 
 def test_a_generator_may_fill_the_same_array_again():
