@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from staghorn import activations as activations
+    from staghorn import backend as backend
     from staghorn import callbacks as callbacks
     from staghorn import config as config
     from staghorn import constraints as constraints
+    from staghorn import datasets as datasets
     from staghorn import dtype_policies as dtype_policies
     from staghorn import initializers as initializers
     from staghorn import layers as layers
@@ -20,12 +22,16 @@ if TYPE_CHECKING:
     from staghorn import models as models
     from staghorn import ops as ops
     from staghorn import optimizers as optimizers
+    from staghorn import preprocessing as preprocessing
     from staghorn import random as random
     from staghorn import regularizers as regularizers
     from staghorn import saving as saving
     from staghorn import tree as tree
     from staghorn import utils as utils
     from staghorn import visualization as visualization
+    from staghorn import wrappers as wrappers
+    from staghorn.compat.install import install as install
+    from staghorn.compat.install import uninstall as uninstall
     from staghorn.dtype_policies import DTypePolicy as DTypePolicy
     from staghorn.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
     from staghorn.engine.scope import functionalize as functionalize
@@ -48,9 +54,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _SUBPACKAGES = frozenset([
-    "activations", "callbacks", "config", "constraints", "dtype_policies", "engine",
+    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies",
+    "engine",
     "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops",
-    "optimizers", "random", "regularizers", "saving", "tree", "utils", "visualization",
+    "optimizers", "preprocessing", "random", "regularizers", "saving", "tree", "utils",
+    "visualization", "wrappers",
 ])  # fmt: skip
 
 # name → module that defines it
@@ -71,7 +79,9 @@ _NAMES = {
     "Sequential": "models",
     "Variable": "engine.variable",
     "functionalize": "engine.scope",
+    "install": "compat.install",
     "jit": "engine.scope",
+    "uninstall": "compat.install",
     "value_and_grad": "engine.scope",
 }
 

@@ -5,34 +5,24 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-# Names from Keras 1, TensorFlow and PyTorch that spelling alone does not lead to ours.
+from staghorn.engine.spellings import ARGUMENTS
+
+# Names from old Keras, TensorFlow and PyTorch that spelling alone does not lead to ours.
 RENAMED = {
-    "W_constraint": "kernel_constraint",
-    "W_regularizer": "kernel_regularizer",
-    "b_constraint": "bias_constraint",
-    "b_regularizer": "bias_regularizer",
-    "bias": "use_bias",
-    "border_mode": "padding",
+    **{old: today[0] for old, today in ARGUMENTS.items()},
     "BatchNorm": "BatchNormalization",
     "cat": "concatenate",
     "clip_by_value": "clip",
     "concat": "concatenate",
     "constant": "convert_to_tensor",
-    "dim_ordering": "data_format",
     "div": "divide",
     "eps": "epsilon",
     "gather": "take",
-    "init": "kernel_initializer",
     "LayerNorm": "LayerNormalization",
     "Linear": "Dense",
-    "lr": "learning_rate",
     "mul": "multiply",
-    "nb_epoch": "epochs",
-    "nb_filter": "filters",
     "neg": "negative",
     "out_features": "units",
-    "output_dim": "units",
-    "p": "rate",
     "pow": "power",
     "reduce_all": "all",
     "reduce_any": "any",
@@ -44,10 +34,8 @@ RENAMED = {
     "reduce_std": "std",
     "reduce_sum": "sum",
     "reduce_variance": "var",
-    "sigma": "stddev",
     "std": "stddev",
     "sub": "subtract",
-    "subsample": "strides",
 }
 
 
@@ -152,10 +140,13 @@ class Family:
 
     def find(self, name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
         """Return the object of that name; custom objects come first."""
+        from staghorn.engine.config_check import fits
         from staghorn.engine.serialization import get_registered_object
 
         found = get_registered_object(name, custom_objects)
         if found is not None:
+            if not fits(self.kind, found):
+                raise ValueError(f"{name!r} is {found!r:.200}, which cannot be the {self.kind}.")
             return found
         if name in self.objects:
             return self.objects[name]
@@ -167,9 +158,7 @@ class Family:
             return None
         if isinstance(identifier, dict):
             return self.deserialize(identifier, custom_objects)
-        found = (
-            self.find(identifier, custom_objects) if isinstance(identifier, str) else identifier
-        )
+        found = self.find(identifier, custom_objects) if isinstance(identifier, str) else identifier
         if inspect.isclass(found) and self.instantiate:
             return found()
         if not callable(found) and isinstance(identifier, str):
@@ -187,18 +176,16 @@ class Family:
 
         return serialize_keras_object(value)
 
-    def deserialize(
-        self, config: Any, custom_objects: Mapping[str, Any] | None = None
-    ) -> Any:
+    def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
         """Build an object of this family from its JSON form or name."""
-        from staghorn.engine.serialization import deserialize_keras_object
+        from staghorn.engine.serialization import deserialize_as
 
         if isinstance(config, str):
             return self.get(config, custom_objects)
         if isinstance(config, dict) and "module" not in config and "class_name" in config:
             # Keras 2 wrote {"class_name": ..., "config": ...} without a module.
             config = {"module": self.module, "registered_name": None, **config}
-        return deserialize_keras_object(config, custom_objects=custom_objects)
+        return deserialize_as(self.kind, config, custom_objects)
 
 
 def function_names(functions: Iterable[Callable]) -> dict[str, Callable]:
