@@ -4,8 +4,8 @@
 NOT_YET: dict[str, tuple[str, ...]] = {
     "staghorn": (
         "Function", "Operation", "Quantizer", "RematScope", "StatelessScope", "SymbolicScope",
-        "applications", "backend", "datasets", "device", "distillation", "distribution", "export",
-        "name_scope", "preprocessing", "quantizers", "remat", "version", "wrappers",
+        "applications", "device", "distillation", "distribution", "export",
+        "name_scope", "quantizers", "remat", "version"
     ),
     "staghorn.callbacks": (
         "OrbaxCheckpoint",
@@ -51,12 +51,11 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "MultiOptimizer", "OptimizerMap",
     ),
     "staghorn.utils": (
-        "Config", "FeatureSpace", "Progbar", "array_to_img",
+        "Config", "FeatureSpace",
         "audio_dataset_from_directory", "bounding_boxes", "disable_interactive_logging",
-        "enable_interactive_logging", "get_file", "get_source_inputs",
-        "image_dataset_from_directory", "img_to_array", "is_interactive_logging_enabled",
-        "is_keras_tensor", "load_img", "save_img",
-        "text_dataset_from_directory",
+        "enable_interactive_logging", "get_source_inputs",
+        "is_interactive_logging_enabled",
+        "is_keras_tensor",
     ),
 }
 # fmt: on

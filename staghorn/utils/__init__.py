@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from staghorn.engine.dtypes import standardize_dtype as standardize_dtype
+    from staghorn.engine.progbar import Progbar as Progbar
     from staghorn.engine.serialization import CustomObjectScope as CustomObjectScope
     from staghorn.engine.serialization import custom_object_scope as custom_object_scope
     from staghorn.engine.serialization import deserialize_keras_object as deserialize_keras_object
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
     from staghorn.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
     from staghorn.training.py_dataset import PyDataset as PyDataset
     from staghorn.training.py_dataset import Sequence as Sequence
+    from staghorn.utils.directories import (
+        image_dataset_from_directory as image_dataset_from_directory,
+    )
+    from staghorn.utils.directories import (
+        text_dataset_from_directory as text_dataset_from_directory,
+    )
+    from staghorn.utils.download import get_file as get_file
+    from staghorn.utils.image import array_to_img as array_to_img
+    from staghorn.utils.image import img_to_array as img_to_array
+    from staghorn.utils.image import load_img as load_img
+    from staghorn.utils.image import save_img as save_img
     from staghorn.utils.numerical import normalize as normalize
     from staghorn.utils.numerical import to_categorical as to_categorical
     from staghorn.utils.random_seed import get_random_seed as get_random_seed
@@ -29,31 +41,41 @@ if TYPE_CHECKING:
     from staghorn.utils.timeseries import (
         timeseries_dataset_from_array as timeseries_dataset_from_array,
     )
+    from staghorn.visualization.model_to_code import model_to_code as model_to_code
     from staghorn.visualization.plot import model_to_dot as model_to_dot
     from staghorn.visualization.plot import plot_model as plot_model
 
 # name → module that defines it
 _NAMES = {
     "CustomObjectScope": "engine.serialization",
+    "Progbar": "engine.progbar",
     "PyDataset": "training.py_dataset",
     "Sequence": "training.py_dataset",
+    "array_to_img": "utils.image",
     "clear_session": "utils.session",
     "custom_object_scope": "engine.serialization",
     "deserialize_keras_object": "engine.serialization",
     "get_custom_objects": "engine.serialization",
+    "get_file": "utils.download",
     "get_random_seed": "utils.random_seed",
     "get_registered_name": "engine.serialization",
     "get_registered_object": "engine.serialization",
+    "image_dataset_from_directory": "utils.directories",
+    "img_to_array": "utils.image",
+    "load_img": "utils.image",
+    "model_to_code": "visualization.model_to_code",
     "model_to_dot": "visualization.plot",
     "normalize": "utils.numerical",
     "pack_x_y_sample_weight": "training.data",
     "pad_sequences": "utils.sequence",
     "plot_model": "visualization.plot",
     "register_keras_serializable": "engine.serialization",
+    "save_img": "utils.image",
     "serialize_keras_object": "engine.serialization",
     "set_random_seed": "utils.random_seed",
     "split_dataset": "utils.splitting",
     "standardize_dtype": "engine.dtypes",
+    "text_dataset_from_directory": "utils.directories",
     "timeseries_dataset_from_array": "utils.timeseries",
     "to_categorical": "utils.numerical",
     "unpack_x_y_sample_weight": "training.data",
