@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from os import PathLike
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from staghorn.callbacks.files import replacing
 from staghorn.callbacks.history import History
 from staghorn.callbacks.monitor import direction
 from staghorn.engine.registry import suggestion
+from staghorn.saving.atomic import replacing_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -212,7 +213,14 @@ def _panels(count: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
     columns = count if count <= 3 else (2 if count == 4 else 3)
     rows = math.ceil(count / columns)
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, wspace=0.04, hspace=0.06)
-    figure = Figure((size[0] * columns, size[1] * rows), layout=layout, facecolor="white")
+    inches = (size[0] * columns, size[1] * rows)
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    # Where a script uses pyplot, `plt.show()` and `plt.savefig()` mean this figure; a notebook
+    # would show it twice.
+    if pyplot is not None and "ipykernel" not in sys.modules:
+        figure = pyplot.figure(figsize=inches, layout=layout, facecolor="white")
+    else:
+        figure = Figure(inches, layout=layout, facecolor="white")
     panels = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
@@ -327,8 +335,8 @@ def _png(figure: Figure) -> bytes:
 def _finished(figure: Figure, path: Path | None) -> Figure:
     """The figure, written if a path was given, and able to show itself in a notebook."""
     if path is not None:
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=150)
+        with replacing_file(path, make_folders=True) as file:
+            figure.savefig(file, format=path.suffix[1:].lower(), dpi=150)
     # Notebooks look for this method; pyplot would otherwise have to be loaded for it.
     vars(figure)["_repr_png_"] = partial(_png, figure)
     return figure

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+import warnings
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from staghorn.engine import tree
-from staghorn.engine.symbolic import KerasTensor, Node
 from staghorn.layers.input import InputLayer
 from staghorn.layers.layer import Layer
-from staghorn.models.functional import Functional
 from staghorn.models.model import Model
 from staghorn.models.sequential import Sequential
-from staghorn.visualization.summary import (
+from staghorn.visualization.calls import (
     UNKNOWN,
     LayerCall,
-    _calls_inside,
-    _placeholders,
-    _range,
-    _text_of,
-    _type_name,
+    Source,
+    Step,
+    Wiring,
+    chosen,
+    recorded,
+    type_name,
+    wiring,
 )
 
 Key = Hashable
@@ -29,7 +29,7 @@ SHAPES_SHOWN = 2  # of a layer that is called with several
 
 @dataclass(frozen=True)
 class Part:
-    """One box: a layer or op, or an argument of a subclassed model's `call`."""
+    """One box: a layer or op, or an argument or joint of a subclassed model's `call`."""
 
     key: Key
     name: str
@@ -77,7 +77,7 @@ def model_graph(
 
     Args:
         model: a built model or layer.
-        expand_nested: also return what is inside Functional and Sequential models. Default: False.
+        expand_nested: also return what is inside models inside. Default: False.
         layer_range: names (or regular expressions) of the first and last layer. Default: all.
 
     Example:
@@ -91,10 +91,7 @@ def model_graph(
         3
     """
     work = _Walk(expand_nested)
-    if isinstance(model, (Functional, Sequential)):
-        work.add_graph(model, None, (id(model),), layer_range)
-    else:
-        work.add_traced(model, (id(model),), layer_range)
+    work.add(model, layer_range)
     present = {part.key for part in work.parts}
     edges = [e for e in dict.fromkeys(work.edges) if e[0] in present and e[1] in present]
     return ModelGraph(getattr(model, "name", "model"), work.parts, work.insides, edges)
@@ -108,188 +105,122 @@ class _Walk:
         self.parts: list[Part] = []
         self.insides: list[Inside] = []
         self.edges: list[tuple[Key, Key]] = []
+        self.found: dict[int, tuple[Wiring, dict[int, Any]]] = {}
+        self.given: dict[int, tuple[tuple, dict] | None] = {}  # id(model inside) → its arguments
+
+    def look(self, model: Any) -> tuple[Wiring, dict[int, Any]]:
+        """Return the calls inside a model, and the operations drawn; each is looked at once."""
+        if id(model) not in self.found:
+            calls = wiring(model, self.given.get(id(model)))
+            # A Sequential's input is not drawn, as in Keras.
+            hidden = InputLayer if isinstance(model, Sequential) else ()
+            operations = [c.operation for c in calls.calls if not isinstance(c.operation, hidden)]
+            self.found[id(model)] = calls, {id(op): op for op in operations}
+            self.given.update((id(call.operation), call.given) for call in calls.calls)
+        return self.found[id(model)]
+
+    def wiring(self, model: Any) -> Wiring:
+        return self.look(model)[0]
+
+    def shown(self, model: Any) -> dict[int, Any]:
+        return self.look(model)[1]
 
     def opens(self, operation: Any) -> bool:
-        if not self.expand or not isinstance(operation, (Functional, Sequential)):
+        if not self.expand or not isinstance(operation, Model):
             return False
-        return operation._graph is not None and bool(_shown(operation))
+        return not self.wiring(operation).why and bool(self.shown(operation))
 
-    def add_graph(
-        self,
-        model: Any,
-        group: Key | None,
-        path: tuple[int, ...],
-        layer_range: Sequence[str] | None = None,
-    ) -> None:
-        """Add a Functional or Sequential model, and the models inside, without recursion."""
-        pending = [(model, group, path, layer_range)]
+    def add(self, model: Any, layer_range: Sequence[str] | None) -> None:
+        """Add a model, and the models inside, without recursion."""
+        why = self.wiring(model).why
+        if why and model.layers:
+            message = f"plot_model: what feeds what in {model.name!r} is unknown. {why}"
+            warnings.warn(message, stacklevel=4)
+        pending: list[tuple[Any, Key | None, tuple[int, ...]]] = [(model, None, (id(model),))]
+        if not self.shown(model):  # a layer, or a model with nothing inside: one box
+            nodes = enumerate(getattr(model, "_inbound_nodes", ()))
+            calls = [recorded(model, index, node) for index, node in nodes]
+            self.parts.append(_part(model, pending.pop()[2], None, calls))
         while pending:
-            model, group, path, layer_range = pending.pop(0)
-            shown = _shown(model)
-            for operation in shown[_chosen(shown, layer_range)]:
+            model, group, path = pending.pop(0)
+            by_operation = self.wiring(model).by_operation()
+            for operation in self.kept(model, layer_range if group is None else None):
                 key = (*path, id(operation))
                 if self.opens(operation):
-                    self.insides.append(Inside(key, operation.name, _type_name(operation), group))
-                    pending.append((operation, key, key, None))
+                    self.insides.append(Inside(key, operation.name, type_name(operation), group))
+                    pending.append((operation, key, key))
                 else:
-                    nodes = list(_nodes(model, operation))
-                    self.parts.append(_part(operation, key, group, nodes))
-            self.edges += self._edges(model, path)
+                    self.parts.append(_part(operation, key, group, by_operation[id(operation)]))
+            for call in self.wiring(model).calls:
+                for position, source in enumerate(call.inputs):
+                    starts = [] if source is None else self.starts(model, source, path)
+                    ends = self.ends(model, call.operation, position, path)
+                    self.edges += [(a, b) for a in starts for b in ends]
 
-    def _edges(self, model: Any, path: tuple[int, ...]) -> Iterator[tuple[Key, Key]]:
-        shown = {id(operation) for operation in _shown(model)}
-        for operation in model._graph.operations:
-            if id(operation) not in shown:
-                continue
-            for node in _nodes(model, operation):
-                for position, tensor in enumerate(node.input_tensors):
-                    history = tensor._keras_history
-                    if history is None or id(history.operation) not in shown:
-                        continue
-                    for a in self._sources(history.operation, history.tensor_index, path):
-                        for b in self._targets(operation, position, path):
-                            yield a, b
+    def kept(self, model: Any, layer_range: Sequence[str] | None) -> list[Any]:
+        """Return the operations in a range of layers, with the joints behind them."""
+        shown = self.shown(model)
+        if layer_range is None:
+            return list(shown.values())
+        layers = [op for op in shown.values() if not isinstance(op, Step)]
+        inside = layers[chosen("plot_model", layers, layer_range)]
+        joints = [c for c in self.wiring(model).calls if getattr(c.operation, "joins", False)]
+        sources = {id(op) for op in inside}
+        behind = [c for c in joints if any(s and id(s.operation) in sources for s in c.inputs)]
+        return [*inside, *(call.operation for call in behind)]
 
-    def _sources(self, operation: Any, position: int, path: tuple[int, ...]) -> list[Key]:
-        """Return the part, perhaps deep inside a model, that makes an output."""
-        path = (*path, id(operation))
-        while self.opens(operation):
-            outputs = operation.outputs
-            history = outputs[min(position, len(outputs) - 1)]._keras_history
-            inner, position = history.operation, history.tensor_index
-            if all(inner is not shown for shown in _shown(operation)):
-                return []  # an empty Sequential: its input is its output
-            operation, path = inner, (*path, id(inner))
-        return [path]
+    def starts(self, model: Any, source: Source, path: tuple[int, ...]) -> list[Key]:
+        """Return the part, perhaps deep inside a model, that makes a tensor."""
+        while id(source.operation) in self.shown(model):
+            model, path = source.operation, (*path, id(source.operation))
+            if not self.opens(model):
+                return [path]
+            outputs = self.wiring(model).outputs
+            inner = outputs[min(source.tensor, len(outputs) - 1)]
+            if inner is None:
+                break
+            source = inner
+        return []  # of an empty Sequential, the input is the output
 
-    def _targets(self, operation: Any, position: int, path: tuple[int, ...]) -> list[Key]:
+    def ends(self, model: Any, operation: Any, position: int, path: tuple[int, ...]) -> list[Key]:
         """Return the parts, perhaps deep inside models, that take an input."""
-        pending = [(operation, position, (*path, id(operation)))]
+        pending = [(model, operation, position, path)]
         found: list[Key] = []
         while pending:
-            operation, position, path = pending.pop()
+            model, operation, position, path = pending.pop()
+            if id(operation) not in self.shown(model):
+                continue
+            path = (*path, id(operation))
             if not self.opens(operation):
                 found.append(path)
                 continue
-            shown = _shown(operation)
-            inputs = operation.inputs
-            tensor = inputs[min(position, len(inputs) - 1)]
-            maker = tensor._keras_history.operation
-            if any(maker is other for other in shown):
-                found.append((*path, id(maker)))
+            arguments = self.wiring(operation).arguments
+            entry = arguments[min(position, len(arguments) - 1)]
+            if id(entry.operation) in self.shown(operation):
+                found.append((*path, id(entry.operation)))
                 continue
-            for inner in shown:  # a Sequential shows no input of its own
-                for node in _nodes(operation, inner):
-                    for i, taken in enumerate(node.input_tensors):
-                        if taken is tensor:
-                            pending.append((inner, i, (*path, id(inner))))
+            for call in self.wiring(operation).calls:  # a Sequential shows no input of its own
+                for i, source in enumerate(call.inputs):
+                    if source == entry:
+                        pending.append((operation, call.operation, i, path))
         return found
 
-    def add_traced(
-        self, model: Any, path: tuple[int, ...], layer_range: Sequence[str] | None
-    ) -> None:
-        """Add a model whose `call` is Python code: its layers, from one trace of it."""
-        layers = list(model.layers) if hasattr(model, "layers") else []
-        calls = _calls_inside(model, {}) if layers else {}
-        seen = [layer for layer in layers if calls.get(id(layer))]
-        if not seen:  # a layer, or a model that cannot be traced: one box
-            self.parts.append(_part(model, path, None, list(getattr(model, "_inbound_nodes", []))))
-            return
-        by_name = {layer.name: layer for layer in seen}
-        arguments: dict[str, Key] = {}
-        boxes: list[Layer] = []
-        for layer in seen[_chosen(seen, layer_range)]:
-            boxes.append(layer)
-            for call in calls[id(layer)]:
-                for source in call.sources:
-                    if source.call is None and " " not in source.name:  # "5 earlier" is no name
-                        arguments.setdefault(source.name, (*path, source.name))
-        for name, key in arguments.items():
-            shape = _argument_shape(model, name)
-            self.parts.append(Part(key, name, "InputLayer", output_shape=shape))
-        for layer in boxes:
-            key = (*path, id(layer))
-            if self.opens(layer):
-                self.insides.append(Inside(key, layer.name, _type_name(layer)))
-                self.add_graph(layer, key, key)
-            else:
-                self.parts.append(_traced_part(layer, key, calls[id(layer)]))
-            for call in calls[id(layer)]:
-                for position, source in enumerate(call.sources):
-                    starts: list[Key] = []
-                    if source.call is None:
-                        starts = [arguments[source.name]] if source.name in arguments else []
-                    elif source.name in by_name:
-                        maker = by_name[source.name]
-                        starts = self._sources(maker, source.tensor or 0, path)
-                    ends = self._targets(layer, position, path)
-                    self.edges += [(a, b) for a in starts for b in ends]
 
-
-def _shown(model: Any) -> list[Any]:
-    """Return the operations that are drawn; a Sequential's input is not, as in Keras."""
-    operations = list(model._graph.operations) if model._graph is not None else list(model.layers)
-    if isinstance(model, Sequential):
-        return [op for op in operations if not isinstance(op, InputLayer)]
-    return operations
-
-
-def _nodes(model: Any, operation: Any) -> Iterator[Node]:
-    """Return an operation's calls in a model, in the order in which they were made."""
-    members = {id(node) for node in model._graph.nodes} if model._graph is not None else set()
-    return (node for node in operation._inbound_nodes if id(node) in members)
-
-
-def _chosen(layers: Sequence[Any], bounds: Sequence[str] | None) -> slice:
-    try:
-        return _range(layers, bounds)
-    except ValueError as error:
-        raise ValueError(str(error).replace("summary:", "plot_model:", 1)) from None
-
-
-def _part(operation: Any, key: Key, group: Key | None, nodes: list[Node]) -> Part:
-    """Return a box with what its calls in a graph say."""
-    taken = [_packed(node.input_tensors) for node in nodes]
-    made = [node.output_structure for node in nodes]
+def _part(operation: Any, key: Key, group: Key | None, calls: list[LayerCall]) -> Part:
+    """Return a box with what the calls of a layer say."""
+    is_layer = isinstance(operation, Layer)
     return Part(
         key,
         operation.name,
-        _type_name(operation),
+        type_name(operation),
         group,
-        input_shape=_several([_text_of(nest) for nest in taken]),
-        output_shape=_several([_text_of(nest) for nest in made]),
-        dtype=_several([_dtypes(nest) for nest in made]),
+        input_shape=_several([call.input_shape for call in calls]),
+        output_shape=_several([call.output_shape for call in calls]),
+        dtype=_several([call.dtype for call in calls]),
         activation=_activation(operation),
-        trainable=_trainable(operation),
+        trainable=bool(operation.trainable) if is_layer and operation.weights else None,
         is_model=isinstance(operation, Model),
     )
-
-
-def _traced_part(layer: Layer, key: Key, calls: list[LayerCall]) -> Part:
-    shapes = layer._build_shapes
-    taken = _text_of(_placeholders(shapes, "float32")) if shapes is not None else UNKNOWN
-    return Part(
-        key,
-        layer.name,
-        _type_name(layer),
-        input_shape=taken,
-        output_shape=_several([call.output for call in calls]),
-        dtype=layer.compute_dtype or UNKNOWN,
-        activation=_activation(layer),
-        trainable=_trainable(layer),
-        is_model=isinstance(layer, Model),
-    )
-
-
-def _argument_shape(model: Any, name: str) -> str:
-    shapes = model._build_shapes
-    if isinstance(shapes, dict) and f"{name}_shape" in shapes:
-        shapes = shapes[f"{name}_shape"]
-    return UNKNOWN if shapes is None else _text_of(_placeholders(shapes, "float32"))
-
-
-def _packed(tensors: list[KerasTensor]) -> Any:
-    return tensors[0] if len(tensors) == 1 else tensors
 
 
 def _several(texts: list[str]) -> str:
@@ -299,20 +230,9 @@ def _several(texts: list[str]) -> str:
     return " / ".join(different[:SHAPES_SHOWN]) + more if different else UNKNOWN
 
 
-def _dtypes(nest: Any) -> str:
-    found = dict.fromkeys(x.dtype for x in tree.flatten(nest) if isinstance(x, KerasTensor))
-    return ", ".join(map(str, found)) or UNKNOWN
-
-
 def _activation(operation: Any) -> str | None:
     activation = getattr(operation, "activation", None)
     if activation is None:
         return None
     name = getattr(activation, "name", None) or getattr(activation, "__name__", None)
     return str(name or type(activation).__name__)
-
-
-def _trainable(operation: Any) -> bool | None:
-    if not isinstance(operation, Layer) or not operation.weights:
-        return None
-    return bool(operation.trainable)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from staghorn.callbacks.files import replacing
 from staghorn.engine.registry import suggestion
+from staghorn.saving.atomic import replacing_file
 from staghorn.visualization.drawing import (
     Area,
     Drawing,
@@ -101,8 +101,8 @@ class Dot(str):
     ) -> bool:
         """Write a file; True, as pydot returns."""
         content = self.create(prog, format)
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
+        with replacing_file(path, make_folders=True) as file:
+            file.write(content)
         return True
 
 
@@ -150,7 +150,8 @@ def plot_model(
 
     Notes:
         Differs from Keras: needs neither pydot nor Graphviz; always returns a picture (SVG in a
-        notebook); a subclassed model is drawn as its `call` connects its layers, not as one box;
+        notebook); a subclassed model is drawn as its `call` connects its layers, not as one box
+        (a warning says so where `call` does not run without data, and arrows are missing);
         pictures are drawn at right angles whatever `splines` says; `layer_range` works.
     """
     _check_built("plot_model", model)
@@ -177,8 +178,8 @@ def plot_model(
         content = dot_text(graph, options, dpi, splines).encode()
     else:
         content = _content(drawing, suffix, dpi)
-    with replacing(to_file) as temporary:
-        temporary.write_bytes(content)
+    with replacing_file(to_file, make_folders=True) as file:
+        file.write(content)
     return Picture(drawing, Path(to_file))
 
 

@@ -1,7 +1,6 @@
 """The table that `model.summary()` prints: a row for each layer, then the totals.
 
-`summarize` collects, `render` prints. Shapes and connections come from the recorded calls of a
-graph; a model whose `call` is Python code is traced once without computing anything.
+`summarize` collects what `calls.py` finds, `render` prints.
 """
 
 from __future__ import annotations
@@ -9,31 +8,30 @@ from __future__ import annotations
 import io
 import itertools
 import random
-import re
 import shutil
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import jax
-import numpy as np
-from jax.ad_checkpoint import checkpoint_name
 
-from staghorn.engine import tree
-from staghorn.engine.frame import Frame
-from staghorn.engine.masks import get_mask, set_mask
-from staghorn.engine.registry import suggestion
-from staghorn.engine.scope import abstractly
-from staghorn.engine.shapes import abstract_shape
-from staghorn.engine.symbolic import KerasTensor, OpCall
-from staghorn.layers.call import signature_of
+from staghorn.engine.symbolic import OpCall
 from staghorn.layers.layer import Layer
 from staghorn.models.functional import Functional
 from staghorn.models.model import Model
 from staghorn.models.sequential import Sequential
+from staghorn.visualization.calls import (
+    UNKNOWN,
+    LayerCall,
+    Source,
+    Step,
+    at_build,
+    chosen,
+    costs_of,
+    shape_text,
+    type_name,
+    wiring,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,33 +39,17 @@ if TYPE_CHECKING:
 
 # rich's names for the colours Keras prints in.
 NUMBER, NOTHING, TYPE, FROZEN = "color(34)", "color(45)", "color(33)", "color(9)"
-UNKNOWN = "?"
 NEAREST = 3  # sources shown of a traced call that has many
 NOT_BUILT = """\
  Not built: shapes and weights are unknown until the model sees its input.
  Call model.build(input_shape), or model(x[:1]) on your data, first."""
-
-
-class Source(NamedTuple):
-    """A tensor: which layer made it, in which of its calls, at which place of its output."""
-
-    name: str
-    call: int | None = None  # None: an argument of the model's own `call`
-    tensor: int | None = None
-
-    def __str__(self) -> str:
-        return self.name if self.call is None else f"{self.name}[{self.call}][{self.tensor}]"
-
-
-@dataclass
-class LayerCall:
-    """One call of a layer or op inside a model."""
-
-    operation: Any
-    index: int
-    output: str = UNKNOWN
-    sources: tuple[Source, ...] = ()
-
+NO_LAYERS = " No layers yet. Write model.add(staghorn.layers.Dense(8)), for example."
+NOT_TRACED = """\
+ {name}: what feeds what is unknown, and so are shapes marked "?".
+ {why}"""
+NOT_CALLED = ' "?": {type}.call does not use {names}.'
+EXTRA = {"Trainable": 12, "Multiply-adds": 18, "Activations": 18}  # added to the width
+SHORT = {"Multiply-adds": "Mult-\nadds", "Activations": "Memory"}  # for a narrow column
 
 Calls = dict[int, list[LayerCall]]  # id(operation) → its calls
 
@@ -83,6 +65,7 @@ class Row:
     trainable: bool | None
     connected_to: tuple[str, ...]
     depth: int = 0
+    costs: tuple[int, int] | None = None  # multiply-adds, bytes of activations
 
 
 @dataclass(frozen=True)
@@ -93,7 +76,8 @@ class Summary:
     rows: list[Row]
     connected: bool
     totals: dict[str, tuple[int, int]]
-    note: str = ""
+    notes: tuple[str, ...] = ()
+    costs: tuple[int, int] | None = None
 
 
 def print_summary(
@@ -104,23 +88,30 @@ def print_summary(
     expand_nested: bool = False,
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
+    show_costs: bool = False,
 ) -> None:
     """Print a model's layers with output shapes and sizes, then the totals.
 
     Args:
         model: any model; before it is built, sizes are unknown.
         line_length: width of the table. Default: 88, or 108 with connections (12 more with
-            `show_trainable`), at most the terminal's.
-        positions: where the columns end, without `Trainable`: shares of the width, or characters.
-            Default: (0.45, 0.8, 1) or, with connections, (0.3, 0.56, 0.74, 1).
+            `show_trainable`, 36 more with `show_costs`), at most the terminal's.
+        positions: where the columns end, without the three that are asked for: shares of the
+            width, or characters. Default: (0.45, 0.8, 1) or, with connections,
+            (0.3, 0.56, 0.74, 1).
         print_fn: gets the whole text, without colours, as one string. Default: print it.
         expand_nested: also show the layers inside models inside. Default: False.
         show_trainable: add a column that says Y or N. Default: False.
         layer_range: names (or regular expressions) of the first and last layer to show.
             Default: all.
+        show_costs: add two columns, for one sample. Multiply-adds: of matrix products and
+            convolutions; elementwise work is not counted. Activations: memory of what the layer
+            returns, for a model inside of what its layers return. Sizes that are None count as 1,
+            loops of unknown length as one step. Default: False.
 
     Raises:
-        ValueError: for columns that do not fit, or a range that names no layer.
+        ValueError: for columns that do not fit, a range that names no layer, or `show_costs` of a
+            model that is not built or does not run on placeholders.
 
     Example:
         >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(8)])
@@ -128,20 +119,26 @@ def print_summary(
         >>> model.summary(print_fn=lines.append)
         >>> " Total params: 40 (160.00 B)" in lines[0]
         True
+        >>> model.summary(print_fn=lines.append, show_costs=True)
+        >>> " Multiply-adds: 32 per sample" in lines[1]
+        True
 
     Notes:
-        Differs from Keras: names that do not fit and lines wider than the terminal are wrapped,
-        not cut off. A subclassed model shows the shapes that its `call` really gives and, where
-        it is not a plain chain, its connections. An unbuilt model says how to build it.
+        Differs from Keras: `show_costs`; names that do not fit and lines wider than the terminal
+        are wrapped, not cut off. A subclassed model shows the shapes that its `call` really gives
+        and, where it is not a plain chain, its connections; what is not known is explained below
+        the totals. An unbuilt model says how to build it. A Sequential built by data does not keep
+        the batch size of that data. Bytes are those of the arrays as JAX holds them (float64 only
+        where that is enabled).
     """
     # Importing rich draws from Python's `random`; a summary must not change what comes after it.
     drawn = random.getstate()
     from rich.console import Console
 
     random.setstate(drawn)
-    summary = summarize(model, expand_nested, layer_range)
+    summary = summarize(model, expand_nested, layer_range, show_costs)
     if positions is not None and len(positions) == 3 and not isinstance(model, Functional):
-        summary = Summary(summary.name, summary.rows, False, summary.totals, summary.note)
+        summary = replace(summary, connected=False)
     options: dict[str, Any] = {}
     if print_fn is not None:
         options = {"file": io.StringIO(), "force_terminal": False, "color_system": None}
@@ -156,7 +153,10 @@ def print_summary(
 
 
 def summarize(
-    model: Any, expand_nested: bool = False, layer_range: Sequence[str] | None = None
+    model: Any,
+    expand_nested: bool = False,
+    layer_range: Sequence[str] | None = None,
+    show_costs: bool = False,
 ) -> Summary:
     """Return what `print_summary` prints.
 
@@ -168,148 +168,121 @@ def summarize(
         ('dense', '(None, 2)', 10, ('input_layer[0][0]',))
     """
     layers = model.operations if isinstance(model, Functional) else model.layers
-    calls = _calls_inside(model, {})
+    work = _Rows(model, expand_nested, show_costs)
+    inside = work.look(model, None, {})
     rows: list[Row] = []
-    for layer in layers[_range(layers, layer_range)]:
-        rows += _rows(layer, calls, expand_nested)
+    for layer in layers[chosen("summary", layers, layer_range)]:
+        rows += work.rows(layer, inside)
     several = isinstance(model, Functional) and len(model.inputs) > 1
-    connected = not isinstance(model, Sequential) and (several or not _is_chain(layers, calls))
-    return Summary(model.name, rows, connected, _totals(model), "" if model.built else NOT_BUILT)
+    connected = not isinstance(model, Sequential) and (several or not _is_chain(layers, inside))
+    notes = work.notes if model.built else [NOT_BUILT if model.layers else NO_LAYERS]
+    return Summary(model.name, rows, connected, _totals(model), tuple(notes), work.total)
 
 
-def _rows(layer: Any, calls: Calls, expand: bool, depth: int = 0) -> list[Row]:
-    """Return a layer's row and, with `expand`, those of the layers inside a model."""
-    mine = calls.get(id(layer), [])
-    weights = layer.weights if isinstance(layer, Layer) else []
-    row = Row(
-        name=layer.name,
-        type=_type_name(layer),
-        output_shape=_output_shape(layer, mine),
-        params=sum(v.size for v in weights) if getattr(layer, "built", True) else None,
-        trainable=layer.trainable if weights else None,
-        # Connections inside a nested model are shown by its own summary, as in Keras.
-        connected_to=() if depth else tuple(str(s) for call in mine for s in call.sources),
-        depth=depth,
-    )
-    rows = [row]
-    if expand and isinstance(layer, Model):
-        inside = _calls_inside(layer, calls)
-        for child in layer.layers:
-            rows += _rows(child, inside, expand, depth + 1)
-    return rows
+class _Rows:
+    """Makes the rows of a model; notes say what stays unknown, and why."""
 
+    def __init__(self, model: Any, expand: bool, show_costs: bool) -> None:
+        self.expand = expand
+        self.notes: list[str] = []
+        self.steps: dict[Step, LayerCall] = {}
+        self.total: tuple[int, int] | None = None
+        self.costs: Calls = {}
+        if show_costs:
+            whole, self.costs = costs_of(model)
+            self.total = whole.multiply_adds, whole.activations
 
-def _type_name(operation: Any) -> str:
-    if isinstance(operation, OpCall):
-        return "".join(part.capitalize() for part in operation.function.__name__.split("_"))
-    return type(operation).__name__
+    def look(self, model: Any, call: LayerCall | None, known: Calls) -> Calls:
+        """Return the calls inside a model, `known` ones of a trace around it among them."""
+        found = wiring(model, call.given if call else None)
+        joints = (c for c in found.calls if isinstance(c.operation, Step) and c.operation.joins)
+        self.steps.update((call.operation, call) for call in joints)
+        calls = {**known, **found.by_operation()}
+        if found.why:
+            self.notes.append(NOT_TRACED.format(name=model.name, why=found.why))
+        elif model.built and not isinstance(model, (Functional, Sequential)):
+            unused = [f"{layer.name!r}" for layer in model.layers if id(layer) not in calls]
+            if unused:
+                text = NOT_CALLED.format(type=type(model).__name__, names=", ".join(unused))
+                self.notes.append(text)
+        return calls
 
+    def rows(self, layer: Any, calls: Calls, depth: int = 0) -> list[Row]:
+        """Return a layer's row and, where asked for, those of the layers inside a model."""
+        mine = calls.get(id(layer), [])
+        weights = layer.weights if isinstance(layer, Layer) else []
+        costs = None
+        if self.total is not None:
+            spent = self.costs.get(id(layer), [])
+            costs = sum(c.multiply_adds for c in spent), sum(c.activations for c in spent)
+        rows = [
+            Row(
+                name=layer.name,
+                type=type_name(layer),
+                output_shape=_output_shape(layer, mine),
+                params=sum(v.size for v in weights) if getattr(layer, "built", True) else None,
+                trainable=layer.trainable if weights else None,
+                # Connections inside a nested model are shown by its own summary, as in Keras.
+                connected_to=() if depth else self.sources(mine),
+                depth=depth,
+                costs=costs,
+            )
+        ]
+        if self.expand and isinstance(layer, Model):
+            inside = self.look(layer, mine[-1] if mine else None, calls)
+            for child in layer.layers:
+                rows += self.rows(child, inside, depth + 1)
+        return rows
 
-def _calls_inside(model: Model, known: Calls) -> Calls:
-    """Return the calls of a model's layers; `known` are those that a trace around it has seen."""
-    graph = model._graph if isinstance(model, (Functional, Sequential)) else None
-    if graph is None:
-        seen = any(id(layer) in known for layer in model.layers)
-        return known if seen or not model.built else _grouped(trace_calls(model))
-    members = {id(node) for node in graph.nodes}
-    found = []
-    for operation in graph.operations:
-        for index, node in enumerate(operation._inbound_nodes):
-            if id(node) in members:
-                sources = tuple(_source(tensor) for tensor in node.input_tensors)
-                output = _text_of(node.output_structure)
-                found.append(LayerCall(operation, index, output, sources))
-    return known | _grouped(found)
+    def sources(self, calls: list[LayerCall]) -> tuple[str, ...]:
+        """Return what feeds a layer: the layers and arguments behind all joints between."""
+        shown: list[str] = []
+        for call in calls:
+            taken = [source for source in call.inputs if source is not None]
+            names: list[str] = []
+            for source in taken:
+                behind = [str(s) for s in self.behind(source)]
+                # A running sum, x = x + block(x), reaches back to every block.
+                far = len(behind) - NEAREST
+                names += behind if far <= 1 else [*behind[:NEAREST], f"{far} earlier"]
+            joined = any(source.operation in self.steps for source in taken)
+            shown += dict.fromkeys(names) if joined else names
+        return tuple(shown)
 
-
-def _source(tensor: KerasTensor) -> Source:
-    history = tensor._keras_history
-    assert history is not None  # a graph's tensors all have a maker
-    return Source(history.operation.name, history.node_index, history.tensor_index)
-
-
-def _grouped(calls: Iterable[LayerCall]) -> Calls:
-    groups: Calls = {}
-    for call in calls:
-        groups.setdefault(id(call.operation), []).append(call)
-    return groups
+    def behind(self, source: Source) -> list[Source]:
+        """Return the tensors that a joint joins, nearest first; else the tensor itself."""
+        found: dict[Source, None] = {}
+        pending, seen = [source], set()
+        while pending:
+            one = pending.pop(0)
+            if one in seen:
+                continue
+            seen.add(one)
+            joint = self.steps.get(one.operation)
+            if joint is None:
+                found[one] = None
+            else:
+                pending += [s for s in joint.inputs if s is not None]
+        return list(found)
 
 
 def _is_chain(layers: Iterable[Any], calls: Calls) -> bool:
     """Say whether each call takes what one other made, and nobody else takes it."""
     groups = [calls.get(id(layer), []) for layer in layers]
-    sources = [{s.name for s in call.sources} for group in groups for call in group]
-    once = all(len(group) <= 1 for group in groups)
-    single = all(len(call.sources) <= 1 for group in groups for call in group)
-    names = [name for makers in sources for name in makers]
-    return once and single and len(set(names)) == len(names)
+    if any(len(group) > 1 or any(len(call.inputs) > 1 for call in group) for group in groups):
+        return False
+    makers = [s.operation for group in groups for call in group for s in call.inputs if s]
+    joined = any(isinstance(maker, Step) and maker.joins for maker in makers)
+    return len({id(maker) for maker in makers}) == len(makers) and not joined
 
 
 def _output_shape(layer: Any, calls: list[LayerCall]) -> str:
     """Return the shape of the last known call, else what follows from the shapes at build."""
-    if calls and calls[-1].output != UNKNOWN:
-        return calls[-1].output
-    if isinstance(layer, OpCall):
-        return UNKNOWN
+    if (calls and calls[-1].output_shape != UNKNOWN) or isinstance(layer, OpCall):
+        return calls[-1].output_shape
     if layer._inbound_nodes:
-        return _text_of(layer._inbound_nodes[-1].output_structure)
-    shapes = layer._build_shapes
-    if shapes is None or not layer.built:
-        return UNKNOWN
-    try:
-        if _by_name(shapes):
-            result = layer.compute_output_shape(**shapes)
-        else:
-            result = layer.compute_output_shape(shapes)
-    except Exception:  # a user's layer may raise anything; a summary is no place to fail for it
-        return UNKNOWN
-    return _text_of(_placeholders(result, "float32"))
-
-
-def _by_name(shapes: Any) -> bool:
-    """Say whether recorded shapes are those of several arguments: `{"query_shape": ...}`."""
-    return isinstance(shapes, dict) and all(key.endswith("_shape") for key in shapes)
-
-
-def _text_of(nest: Any) -> str:
-    """Return the shapes of a nest of tensors, as `(None, 3)` or `[(None, 3), (None, 2)]`."""
-
-    def size(d: Any) -> int | None:
-        return int(d) if isinstance(d, (int, np.integer)) else None
-
-    def text(x: Any) -> str:
-        if not hasattr(x, "shape"):
-            return UNKNOWN if x is not None else "None"
-        return f"({', '.join(str(size(d)) for d in x.shape)})"
-
-    texts = tree.map_structure(text, nest)
-    flat = tree.flatten(texts)
-    return flat[0] if len(flat) == 1 else str(texts).replace("'", "")
-
-
-def _range(layers: Sequence[Any], bounds: Sequence[str] | None) -> slice:
-    """Return which layers two names or patterns enclose, in either order."""
-    if bounds is None:
-        return slice(None)
-    if len(bounds) != 2 or not all(isinstance(bound, str) for bound in bounds):
-        raise ValueError(
-            "summary: layer_range must be two strings, the names of the first and the last "
-            f"layer, got {bounds!r} ({type(bounds).__name__})."
-        )
-    places = []
-    for bound in bounds:
-        found = [i for i, layer in enumerate(layers) if re.match(bound, layer.name)]
-        if not found:
-            names = [layer.name for layer in layers]
-            raise ValueError(
-                f"summary: layer_range names {bound!r}, which matches no layer."
-                f"{suggestion(bound, names)} Layers: {', '.join(names)}."
-            )
-        places.append(found)
-    first, last = places
-    if first[0] > last[-1]:
-        first, last = last, first
-    return slice(first[0], last[-1] + 1)
+        return shape_text(layer._inbound_nodes[-1].outputs)
+    return at_build(layer).output_shape
 
 
 def _totals(model: Any) -> dict[str, tuple[int, int]]:
@@ -327,169 +300,6 @@ def _totals(model: Any) -> dict[str, tuple[int, int]]:
         parts["Optimizer params"] = measure(optimizer.variables)
     total = sum(size for size, _ in parts.values()), sum(size for _, size in parts.values())
     return {"Total params": total, **parts}
-
-
-# Tracing --------------------------------------------------------------------------------------
-
-
-class _NotBuilt(Exception):
-    """Ends a trace: a summary must not create weights."""
-
-
-def trace_calls(model: Layer) -> list[LayerCall]:
-    """Run a built model's `call` on placeholders; return every call of a layer inside.
-
-    Nothing is computed and no state changes. Where `call` cannot be run so, the calls before the
-    place where it failed are returned, without their sources.
-
-    Args:
-        model: a built layer or model; its recorded input shapes are used.
-
-    Example:
-        >>> from staghorn.visualization.summary import trace_calls
-        >>> class Residual(staghorn.Model):
-        ...     def __init__(self):
-        ...         super().__init__()
-        ...         self.dense = staghorn.layers.Dense(4)
-        ...         self.out = staghorn.layers.Dense(2)
-        ...     def call(self, x):
-        ...         return self.out(x + self.dense(x))
-        >>> model = Residual()
-        >>> model.build((None, 4))
-        >>> for call in trace_calls(model):
-        ...     print(call.operation.name, call.output, *call.sources)
-        dense (None, 4) x
-        dense_1 (None, 2) x dense[0][0]
-    """
-    shapes = model._build_shapes
-    if shapes is None:
-        return []
-    best: list[LayerCall] = []
-    # The type of the input is not recorded: token numbers are tried where floats fail.
-    for dtype, one_for_all in itertools.product((model.input_dtype, "int32"), (False, True)):
-        trace = _Trace()
-        with trace.watching(model), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a layer has to say, it says when it runs
-            try:
-                program = trace.run(model, shapes, dtype, one_for_all)
-            except Exception:  # the user's code, on placeholders: anything may be raised
-                best = max(best, trace.calls, key=len)
-                continue
-        trace.connect(program)
-        return trace.calls
-    return best
-
-
-class _Trace:
-    """The calls seen while a model runs on placeholders.
-
-    Arrays are marked as they enter and leave a layer (`checkpoint_name`, which computes nothing);
-    in the finished program each mark's origins show which layers fed which.
-    """
-
-    def __init__(self) -> None:
-        self.calls: list[LayerCall] = []
-        self.marks: dict[str, tuple[LayerCall, int | None]] = {}
-        self.arguments: list[str] = []
-
-    @contextmanager
-    def watching(self, model: Layer) -> Iterator[None]:
-        """See every call of the layers inside; afterwards their attributes are as before."""
-        layers = model._flatten_layers()
-        before = [(layer, dict(vars(layer))) for layer in layers]
-        try:
-            for layer in layers[1:]:
-                # Past __setattr__, which would track them.
-                vars(layer)["call"] = partial(self._call, layer, layer.call)
-                if not layer.built:
-                    vars(layer)["_build_once"] = _refuse
-            yield
-        finally:
-            for layer, attributes in before:
-                vars(layer).clear()
-                vars(layer).update(attributes)
-
-    def run(self, model: Layer, shapes: Any, dtype: str, one_for_all: bool) -> Any:
-        """Return the program of one call, and fill `calls`."""
-        name = signature_of(type(model).call).first or "inputs"
-        given = {name: shapes}
-        if _by_name(shapes):
-            given = {key.removesuffix("_shape"): shape for key, shape in shapes.items()}
-        specs = _placeholders(given, dtype, one_for_all)
-        self.arguments = [key for key in sorted(specs) for _ in jax.tree.leaves(specs[key])]
-
-        def call(values: dict[str, Any]) -> Any:
-            with Frame(None, False, None):
-                return model(**values) if _by_name(shapes) else model(values[name])
-
-        return jax.make_jaxpr(abstractly(call))(specs).jaxpr
-
-    def _call(self, layer: Layer, inner: Callable, *args: Any, **kwargs: Any) -> Any:
-        index = sum(call.operation is layer for call in self.calls)
-        entry = LayerCall(layer, index)
-        self.calls.append(entry)
-        for value in jax.tree.leaves((args, {k: v for k, v in kwargs.items() if "mask" not in k})):
-            self._mark(value, entry, None)
-        outputs = inner(*args, **kwargs)
-        entry.output = _text_of(outputs)
-        leaves, treedef = jax.tree.flatten(outputs)
-        marked = [self._mark(value, entry, position) for position, value in enumerate(leaves)]
-        return jax.tree.unflatten(treedef, marked)
-
-    def _mark(self, value: Any, entry: LayerCall, position: int | None) -> Any:
-        if not isinstance(value, jax.Array):
-            return value
-        mark = f"summary {len(self.marks)}"
-        self.marks[mark] = entry, position
-        marked = checkpoint_name(value, mark)
-        mask = get_mask(value)
-        if mask is not None:
-            set_mask(marked, mask)
-        return marked
-
-    def connect(self, program: Any) -> None:
-        """Follow the arrays through the program, from mark to mark."""
-        origins: dict[int, tuple[Source, ...]] = {
-            id(v): (Source(name),) for v, name in zip(program.invars, self.arguments, strict=True)
-        }
-        for equation in program.eqns:
-            # Constants have no origin.
-            found = [s for v in equation.invars for s in origins.get(id(v), ())]
-            sources = tuple(dict.fromkeys(found))
-            if equation.primitive.name == "name" and equation.params["name"] in self.marks:
-                call, position = self.marks[equation.params["name"]]
-                if position is None:
-                    call.sources = tuple(dict.fromkeys((*call.sources, *sources)))
-                else:
-                    sources = (Source(call.operation.name, call.index, position),)
-            origins.update((id(v), sources) for v in equation.outvars)
-        for call in self.calls:
-            call.sources = self._nearest(call.sources)
-
-    def _nearest(self, sources: tuple[Source, ...]) -> tuple[Source, ...]:
-        """Shorten a long list: a running sum, x = x + block(x), reaches back to every block."""
-        if len(sources) <= NEAREST + 1:
-            return sources
-        order: dict[tuple[str, int | None], int] = {
-            (call.operation.name, call.index): i for i, call in enumerate(self.calls)
-        }
-        latest = sorted(sources, key=lambda s: order.get((s.name, s.call), -1))[-NEAREST:]
-        return (*latest, Source(f"{len(sources) - NEAREST} earlier"))
-
-
-def _refuse(*args: Any) -> None:
-    raise _NotBuilt
-
-
-def _placeholders(shapes: Any, dtype: str, one_for_all: bool = False) -> Any:
-    """Return abstract arrays for a shape or a nest of shapes."""
-    if shapes is None:
-        return None
-    if isinstance(shapes, dict):
-        return {key: _placeholders(shape, dtype, one_for_all) for key, shape in shapes.items()}
-    if all(d is None or isinstance(d, (int, np.integer)) for d in shapes):
-        return jax.ShapeDtypeStruct(abstract_shape(tuple(shapes), one_for_all), dtype)
-    return type(shapes)(_placeholders(shape, dtype, one_for_all) for shape in shapes)
 
 
 # Printing -------------------------------------------------------------------------------------
@@ -512,46 +322,53 @@ def render(
     if summary.connected:
         header, justify = [*header, "Connected to"], [*justify, "left"]
         width, ends = 108, [0.3, 0.56, 0.74, 1.0]
-    if show_trainable:
-        header, justify = [*header, "Trainable"], [*justify, "center"]
-        width += 12
-    width = line_length or min(width, shutil.get_terminal_size().columns - 4)
-    sizes = _widths(ends if positions is None else positions, width, len(header), show_trainable)
+    extra = ["Trainable"] * show_trainable
+    extra += ["Multiply-adds", "Activations"] if summary.costs is not None else []
+    width = line_length or min(
+        width + sum(EXTRA[name] for name in extra), shutil.get_terminal_size().columns - 4
+    )
+    sizes = _widths(ends if positions is None else positions, width, len(header), extra)
+    justify += ["center" if name == "Trainable" else "right" for name in extra]
     columns = [
-        Column(name, justify=side, width=size, overflow="fold")
-        for name, side, size in zip(header, justify, sizes, strict=True)
+        Column(
+            SHORT.get(name, name) if size < 16 else name, justify=side, width=size, overflow="fold"
+        )
+        for name, side, size in zip([*header, *extra], justify, sizes, strict=True)
     ]
-    if show_trainable:
-        columns[-1].overflow = "ellipsis"  # only its header can be too long: "Trai…"
+    for column in columns[len(header) :]:
+        column.overflow = "ellipsis"  # only a header can be too long: "Trai…"
     table = Table(*columns, width=width, show_lines=True)
     corner = "`- " if console.options.ascii_only else "└ "
     for row in summary.rows:
         cells = _cells(row, corner)
-        shown = [*cells[:3], *cells[3:4] * summary.connected, *cells[4:] * show_trainable]
-        table.add_row(*shown)
+        table.add_row(*(cells[name] for name in (*header, *extra)))
     console.width = max(console.width, width)  # a table that was asked for is not cut off
     console.print(Text(f'Model: "{summary.name}"', style="bold"))
     console.print(table)
     for label, (count, size) in summary.totals.items():
         line = Text().append(f" {label}: ", "bold").append(f"{count:,}", NUMBER)
         console.print(line.append(f" ({readable_size(size)})"))
-    if summary.note:
-        console.print(Text(summary.note))
+    if summary.costs is not None:
+        for label, text in zip(
+            ("Multiply-adds", "Activations"), _costs(summary.costs), strict=True
+        ):
+            console.print(Text().append(f" {label}: ", "bold").append(text, NUMBER) + " per sample")
+    for note in summary.notes:
+        console.print(Text(note))
 
 
 def _widths(
-    positions: Sequence[float], line_length: int, columns: int, show_trainable: bool
+    positions: Sequence[float], line_length: int, columns: int, extra: Sequence[str]
 ) -> list[int]:
-    """Return the columns' widths in characters."""
+    """Return the columns' widths in characters; a tenth and more of the line for each extra one."""
     ends = list(positions)
-    if len(ends) + show_trainable != columns:
-        raise ValueError(
-            f"summary: positions must say where {columns - show_trainable} columns end, got {ends}."
-        )
+    if len(ends) != columns:
+        raise ValueError(f"summary: positions must say where {columns} columns end, got {ends}.")
     if ends[-1] > 1:  # characters, as old scripts write them
         ends = [end / line_length for end in ends]
-    if show_trainable:
-        ends = [end * 0.9 for end in ends] + [1.0]
+    shares = [0.1 if name == "Trainable" else 0.14 for name in extra]
+    ends = [end * (1 - sum(shares)) for end in ends]
+    ends += [1 - sum(shares[i + 1 :]) for i in range(len(shares))]
     edges = [0, *(int(end * line_length) for end in ends)]
     widths = [after - before for before, after in itertools.pairwise(edges)]
     if min(widths) < 4:
@@ -562,8 +379,8 @@ def _widths(
     return widths
 
 
-def _cells(row: Row, corner: str) -> list[Text]:
-    """Return all five cells of a row."""
+def _cells(row: Row, corner: str) -> dict[str, Text]:
+    """Return what a row has in each column."""
     from rich.text import Text
 
     prefix = "   " * row.depth + corner if row.depth else ""
@@ -577,7 +394,20 @@ def _cells(row: Row, corner: str) -> list[Text]:
     connected = Text(", ".join(row.connected_to) or "-")
     connected.highlight_regex(r"(?<=\[)\d+(?=\])", NUMBER)
     styles = {True: ("Y", f"bold {NUMBER}"), False: ("N", f"bold {FROZEN}"), None: ("-", "bold")}
-    return [name, shape, params, connected, Text().append(*styles[row.trainable])]
+    multiply_adds, activations = _costs(row.costs or (0, 0))
+    return {
+        "Layer (type)": name,
+        "Output Shape": shape,
+        "Param #": params,
+        "Connected to": connected,
+        "Trainable": Text().append(*styles[row.trainable]),
+        "Multiply-adds": Text(multiply_adds, NUMBER),
+        "Activations": Text(activations, NUMBER),
+    }
+
+
+def _costs(costs: tuple[int, int]) -> tuple[str, str]:
+    return f"{costs[0]:,}", readable_size(costs[1])
 
 
 def readable_size(size: float) -> str:

@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas
 import pytest
 
+import staghorn
 from staghorn.visualization import plot_actual_vs_predicted, plot_history
 from staghorn.visualization.curves import best_position, better, r2_score
 
@@ -171,7 +173,7 @@ def test_a_failed_picture_leaves_the_old_file(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
     def fail(self, file, **options):
-        file.write_text("half")
+        file.write(b"half")
         raise OSError("disk full")
 
     path = tmp_path / "curves.png"
@@ -261,3 +263,66 @@ def test_matplotlib_loads_on_use_and_pyplot_never():
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.fixture
+def trained():
+    """What `fit` returns with a validation after every second epoch."""
+    model = staghorn.Sequential([staghorn.Input((2,)), staghorn.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    x, y = np.ones((8, 2)), np.ones((8, 1))
+    return model.fit(x, y, epochs=4, verbose=0, validation_data=(x, y), validation_freq=2)
+
+
+def test_a_frame_has_a_row_for_each_epoch(trained):
+    frame = trained.to_frame()
+    assert frame.index.tolist() == [0, 1, 2, 3]
+    assert frame.index.name == "epoch"
+    assert frame["loss"].tolist() == trained.history["loss"]
+    assert frame["val_mae"].isna().tolist() == [True, False, True, False]
+    assert frame["val_loss"].dropna().tolist() == trained.history["val_loss"]
+
+
+def test_pandas_takes_the_records_as_tutorials_write_it(trained):
+    from matplotlib import pyplot
+
+    records = {key: values for key, values in trained.history.items() if "val" not in key}
+    type_of_records = type(trained.history)
+    for history in (records, type_of_records(records)):
+        axes = pandas.DataFrame(history).plot(figsize=(8, 5))
+        assert [line.get_label() for line in axes.lines] == ["loss", "mae"]
+    pyplot.close("all")
+
+
+def test_a_script_with_pyplot_shows_and_saves_the_curves_by_it(trained, tmp_path, monkeypatch):
+    from matplotlib import pyplot
+
+    figure = trained.plot()
+    assert pyplot.gcf() is figure  # plt.show(), plt.savefig(...)
+    pyplot.close("all")
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    trained.plot()
+    assert pyplot.get_fignums() == []  # the cell shows what it returns, once
+
+
+def test_history_plots_itself(trained, tmp_path):
+    figure = trained.plot(tmp_path / "curves.png", metrics=["loss"])
+    training, validation, best = figure.axes[0].lines
+    assert training.get_xdata().tolist() == [1, 2, 3, 4]
+    assert validation.get_xdata().tolist() == [2, 4]
+    assert best.get_xdata().tolist() == [4]
+    assert (tmp_path / "curves.png").exists()
+
+
+def test_without_pandas_the_error_has_the_command(trained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"`pip install pandas`.*history\.history"):
+        trained.to_frame()
+
+
+def test_backend_and_style_stay():
+    import matplotlib
+
+    before = matplotlib.get_backend(), dict(matplotlib.rcParams)
+    plot_history(HISTORY)._repr_png_()
+    assert (matplotlib.get_backend(), dict(matplotlib.rcParams)) == before

@@ -89,6 +89,12 @@ class Residual(staghorn.Model):
         return self.last(hidden + self.second(hidden))
 
 
+# The sum of two layers' outputs is a box of its own, as in a Functional model.
+RESIDUAL = {
+    ("x", "first"), ("first", "second"), ("first", "add"), ("second", "add"), ("add", "last"),
+}  # fmt: skip
+
+
 def subclassed():
     model = Residual()
     model.build((None, 4))
@@ -175,8 +181,73 @@ def test_models_in_models_in_models():
 
 
 def test_a_subclassed_model_is_drawn_as_its_call_connects_it():
-    edges = {("x", "first"), ("first", "second"), ("first", "last"), ("second", "last")}
-    assert named(subclassed()) == (["x", "first", "second", "last"], edges)
+    names, edges = named(subclassed())
+    assert sorted(names) == ["add", "first", "last", "second", "x"]
+    assert edges == RESIDUAL
+
+
+def test_a_subclassed_model_inside_is_a_box_or_a_frame():
+    inner = Residual()
+    x = staghorn.Input((4,), name="input")
+    functional = staghorn.Model(x, layers.Dense(1, name="end")(inner(x)))
+
+    class Outer(staghorn.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = inner
+            self.end = layers.Dense(1, name="end")
+
+        def call(self, input):
+            return self.end(self.inner(input))
+
+    outer = Outer()
+    outer.build((None, 4))
+    for model in (functional, outer):
+        assert named(model)[1] == {("input", "residual"), ("residual", "end")}
+        assert named(model, expand_nested=True)[1] == RESIDUAL | {("input", "x"), ("last", "end")}
+    picture = plot_model(outer, None, expand_nested=True)
+    assert "residual (Residual)" in texts(picture)
+
+
+def test_arguments_enter_a_frame_where_they_belong():
+    class Two(staghorn.Model):
+        def __init__(self):
+            super().__init__(name="two")
+            self.f = layers.Dense(3, name="f")
+            self.g = layers.Dense(3, name="g")
+
+        def call(self, second, first):
+            return self.f(first), self.g(second)
+
+    a, b = staghorn.Input((4,), name="a"), staghorn.Input((5,), name="b")
+    p, q = Two()(first=a, second=b)
+    model = staghorn.Model([a, b], [layers.ReLU(name="p")(p), layers.ReLU(name="q")(q)])
+    assert named(model, expand_nested=True)[1] == {
+        *(("a", "first"), ("first", "f"), ("f", "p")),
+        *(("b", "second"), ("second", "g"), ("g", "q")),
+    }
+
+
+def test_a_call_that_needs_data_is_drawn_without_arrows():
+    class Looks(Residual):
+        def call(self, x):
+            hidden = self.first(x)
+            return self.last(hidden if float(hidden[0, 0]) > 0 else -hidden)
+
+    model = Looks()
+    model(np.ones((2, 4), "float32"))
+    with pytest.warns(UserWarning, match="what feeds what in 'residual' is unknown. Looks.call"):
+        assert named(model) == (["first", "second", "last"], set())
+    x = staghorn.Input((4,), name="input")
+    with pytest.raises(ValueError, match="looks at the values"):
+        model(x)
+
+
+def test_a_range_of_a_subclassed_model_keeps_the_sums_between():
+    assert named(subclassed(), layer_range=["first", "second"]) == (
+        ["first", "second", "add"],
+        {("first", "second"), ("first", "add"), ("second", "add")},
+    )
 
 
 def test_a_single_layer_is_one_box():

@@ -1,5 +1,6 @@
 """`model.summary()` against keras's own text, and what it adds for subclassed models."""
 
+import inspect
 import io
 import subprocess
 import sys
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 import staghorn
-from staghorn.visualization.summary import summarize, trace_calls
+from staghorn.visualization.calls import wiring
+from staghorn.visualization.summary import summarize
 from tests.oracle import keras
 
 
@@ -129,6 +131,24 @@ def nested(k):
     return k.Model(x, k.layers.Dense(1)(joined) * 2.0 + k.layers.Dense(1)(stack(x)))
 
 
+def states(k):
+    x, later = k.Input((5, 2)), k.Input((None, 2), name="later")
+    _, h, c = k.layers.LSTM(3, return_state=True)(x)
+    return k.Model([x, later], k.layers.LSTM(3, return_sequences=True)(later, [h, c]))
+
+
+def dicts(k):
+    x = {"a": k.Input((4,), name="a"), "b": k.Input((2,), name="b")}
+    both = k.layers.Concatenate()([x["a"], x["b"]])
+    return k.Model(x, {"s": k.layers.Dense(1, name="s")(both), "t": k.layers.Dense(1)(x["a"])})
+
+
+def ops(k):
+    x = k.Input((4,))
+    y = k.ops.concatenate([x + 1, x * x])
+    return k.Model(x, k.layers.Add()([y, y])[:, :1] @ k.ops.ones((1, 3)))
+
+
 def frozen(k):
     model = sequential(k)
     model.layers[0].trainable = False
@@ -157,8 +177,8 @@ CASES = {
     case.__name__: case
     for case in (
         sequential, compiled, deferred, plain_functional, one_after_the_other, two_outputs,
-        shared_layer, twice_in_a_row, unused_input, nested, frozen, big, subclassed,
-        subclassed_on_a_symbolic_input,
+        shared_layer, twice_in_a_row, unused_input, nested, states, dicts, ops, frozen, big,
+        subclassed, subclassed_on_a_symbolic_input,
     )
 }  # fmt: skip
 OPTIONS = {
@@ -176,6 +196,22 @@ def test_text_equals_keras(case, options):
     if "layer_range" in options and not any(x.name == "dense_1" for x in theirs_model.layers):
         options = {"layer_range": [theirs_model.layers[0].name, ".*"]}
     assert printed(case(staghorn), **options) == printed(theirs_model, **options)
+
+
+def test_arguments_are_those_of_keras_and_one_more():
+    ours = inspect.signature(staghorn.Model.summary).parameters
+    theirs = inspect.signature(keras.Model.summary).parameters
+    assert list(ours) == [*theirs, "show_costs"]
+    assert all(ours[name].default == theirs[name].default for name in theirs)
+
+
+def test_a_sequential_does_not_keep_the_batch_size_of_its_first_data():
+    texts = []
+    for k in (staghorn, keras):
+        model = k.Sequential([k.layers.Dense(8), k.layers.Dense(1)])
+        model(np.ones((3, 4), "float32"))
+        texts.append([row[1] for row in cells(printed(model))])
+    assert texts == [["(None, 8)", "(None, 1)"], ["(3, 8)", "(3, 1)"]]
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -234,6 +270,8 @@ def test_shapes_are_those_that_call_gives():
         "flatten": "(2, 15)",
         "dense_1": "?",
     }
+    (note,) = summarize(model).notes
+    assert note == " \"?\": Net.call does not use 'dense_1'."
     assert rows["embedding"].connected_to == ("tokens",)
     assert rows["dropout"].connected_to == ("dense[0][0]",)
     assert rows["dense"].params == 21
@@ -256,7 +294,7 @@ def test_layer_called_twice_and_mixed_precision():
     summary = summarize(model)
     assert summary.connected
     encoder, head = summary.rows
-    assert encoder.connected_to == ("inputs", "inputs")
+    assert encoder.connected_to == ("inputs[0]", "inputs[1]")
     assert head.connected_to == ("dense[0][0]", "dense[1][0]")
 
 
@@ -275,7 +313,7 @@ def test_running_sum_shows_the_nearest_sources():
     model(np.ones((2, 4), "float32"))
     rows = summarize(model).rows
     assert rows[3].connected_to == ("dense_2[0][0]", "dense_1[0][0]", "dense[0][0]", "x")
-    nearest = ("dense_2[0][0]", "dense_3[0][0]", "dense_4[0][0]")
+    nearest = ("dense_4[0][0]", "dense_3[0][0]", "dense_2[0][0]")
     assert rows[5].connected_to == (*nearest, "3 earlier")
 
 
@@ -305,37 +343,43 @@ def test_nested_subclassed_models_expand():
     assert [row.output_shape for row in rows] == ["(None, 4)", "(None, 2)"] * 2
 
 
-def test_model_with_several_arguments_uses_the_layers_own_shapes():
-    class Two(staghorn.Model):
-        def __init__(self):
-            super().__init__()
-            self.dense = staghorn.layers.Dense(3)
+class Two(staghorn.Model):
+    """`call` with two arguments and one that is no array."""
 
-        def call(self, a, b):
-            return self.dense(a) + b
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = staghorn.layers.Dense(3, name="inner")
+        self.outer = staghorn.layers.Dense(2, name="outer")
 
-    model = Two()
-    model(np.ones((2, 4), "float32"), np.ones((2, 3), "float32"))
-    assert summarize(model).rows[0].output_shape == "(2, 3)"
+    def call(self, a, b, scale=2.0):
+        return self.outer(self.inner(a) * scale + b)
 
 
-def test_what_cannot_be_traced_is_a_question_mark():
-    class Looks(staghorn.layers.Layer):
-        def call(self, x):
-            return x[: int(x.sum())]
+def test_several_arguments():
+    x, y = staghorn.Input((4,), name="x"), staghorn.Input((3,), name="y")
+    two = Two(name="two")
+    model = staghorn.Model([x, y], two(x, b=y))
+    inside = [row for row in summarize(model, expand_nested=True).rows if row.depth]
+    assert [row.output_shape for row in inside] == ["(None, 3)", "(None, 2)"]
+    rows = {row.name: row.connected_to for row in summarize(two).rows}
+    assert rows == {"inner": ("a",), "outer": ("inner[0][0]", "b")}
 
+
+def test_a_dict_of_inputs():
     class Net(staghorn.Model):
         def __init__(self):
             super().__init__()
+            self.embed = staghorn.layers.Embedding(10, 3)
             self.dense = staghorn.layers.Dense(3)
-            self.looks = Looks()
 
-        def call(self, x):
-            return self.looks(self.dense(x))
+        def call(self, inputs):
+            words = staghorn.ops.mean(self.embed(inputs["words"]), axis=1)
+            return {"sum": words + self.dense(inputs["numbers"])}
 
     model = Net()
-    model(np.ones((2, 4), "float32"))
-    assert [row.output_shape for row in summarize(model).rows] == ["(2, 3)", "?"]
+    model({"words": np.ones((2, 5), "int32"), "numbers": np.ones((2, 4), "float32")})
+    rows = [(row.output_shape, row.connected_to) for row in summarize(model).rows]
+    assert rows == [("(2, 5, 3)", ("inputs[words]",)), ("(2, 3)", ("inputs[numbers]",))]
 
 
 def test_summary_changes_nothing():
@@ -391,7 +435,11 @@ def test_masks_pass_through_the_trace():
 
     model = Net()
     assert model(np.ones((2, 5), "int32")).shape == (2, 1, 6)
-    assert [call.output for call in trace_calls(model)] == ["(2, 5, 6)", "(2, 1, 6)"]
+    assert [call.output_shape for call in wiring(model).calls] == [
+        "(2, 5)",
+        "(2, 5, 6)",
+        "(2, 1, 6)",
+    ]
 
 
 # Unbuilt models ---------------------------------------------------------------------------------
@@ -420,6 +468,10 @@ def test_names_are_never_cut_off():
     assert f"{long}(Dense)" in joined
     assert "".join(cells(text)[1][3].split()) == "measurements_of_the_power_plant[0][0]"
     assert "…" not in text.split("┡")[1]  # below the header
+
+
+def test_a_sequential_without_layers_says_so():
+    assert "No layers yet. Write model.add(" in printed(staghorn.Sequential([staghorn.Input((3,))]))
 
 
 @pytest.mark.parametrize("width", [60, 100, 150])
@@ -468,6 +520,14 @@ def test_plain_text_when_standard_output_is_no_terminal(capsys):
     text = capsys.readouterr().out
     assert "\x1b" not in text
     assert text == printed(model, line_length=90)
+
+
+def test_no_colours_where_they_are_not_wanted(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    two_outputs(staghorn).summary()
+    assert "38;5;" not in sys.stdout.getvalue()
 
 
 def test_colours_on_a_terminal(monkeypatch):
