@@ -31,6 +31,7 @@ __all__ = [
     "gamma",
     "global_seed",
     "global_seed_generator",
+    "global_seed_state",
     "make_default_seed",
     "make_shuffle_seed",
     "normal",
@@ -183,6 +184,17 @@ def global_seed_generator() -> SeedGenerator:
     return _global.generator
 
 
+def global_seed_state() -> Any:
+    """Return the state of the global generator, None while nobody has drawn from it.
+
+    Example:
+        >>> staghorn.random.reset_global_seed()
+        >>> staghorn.random.global_seed_state() is None
+        True
+    """
+    return None if _global.generator is None else _global.generator.state.value
+
+
 def reset_global_seed(seed: int | None = None) -> None:
     """Forget the global generator and remember the user's seed (`set_random_seed` calls this).
 
@@ -234,8 +246,11 @@ def draw_seed(seed: Seed) -> jax.Array:
 
 def _draw_unseeded() -> jax.Array:
     if is_staging():
-        scope = current_scope()
-        known = _global.generator is not None or (scope is not None and scope.abstract)
+        scope = around = current_scope()
+        while around is not None and not around.abstract:
+            around = around.parent
+        # The first trace of a step, on shapes, may make the generator; a program may not.
+        known = _global.generator is not None or around is not None
         if scope is None or not known or not scope.owns(global_seed_generator().state):
             raise ValueError(_UNSEEDED)
     return global_seed_generator().next(ordered=False)

@@ -1,25 +1,21 @@
-"""BackupAndRestore: an interrupted `fit` goes on where its last whole epoch ended."""
+"""BackupAndRestore: an interrupted `fit`, started again, ends as if it had not been interrupted."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import warnings
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
-import numpy as np
-
+from staghorn.callbacks import training_state
 from staghorn.callbacks.callback import Callback, Logs, default
-from staghorn.callbacks.monitor import user_level
-from staghorn.engine.variable import Variable
+from staghorn.callbacks.training_state import TrainingState
+from staghorn.engine.spellings import user_level
 
-_METADATA, _TRAINING, _STATE = "metadata.json", "training.json", "state.bin"
-_KIND = "staghorn backup 1"
+if TYPE_CHECKING:
+    from staghorn.saving.archive import Archive
+
 # The files by which Keras's callback of the same name can be told.
 _FILES_OF_KERAS = ("latest.weights.h5", "training_metadata.json")
 
@@ -31,125 +27,94 @@ seeds and no order of the rows, so training cannot go on from it exactly.
 Load its weights yourself, model.load_weights(...), pass fit(initial_epoch=...), and give another
 backup_dir."""
 
-_NOT_OURS = """\
-BackupAndRestore: {where} is not a backup of this callback.
-{advice}"""
-
 _DAMAGED = """\
 BackupAndRestore: the backup cannot be read, and nothing was trained.
 {error}
 {advice}"""
 
-_MISFIT = """\
-BackupAndRestore: the backup {where} is of another model or optimizer than this one:
+_DIFFERS = """\
+Training cannot go on exactly from {where}: this run differs from the one that wrote it.
 {problems}
-The model, compile(...) and fit(...) must be those of the interrupted run.
+The model, compile(...), fit(...), its data and the versions must be those of that run.
 {advice}"""
 
 
-@dataclass(frozen=True)
-class Backup:
-    """What a backup file holds.
-
-    Args:
-        epoch: the epoch to go on with.
-        batch: the batch of it after which this was written, 0 at the end of an epoch.
-        order_seed: the seed of the order of the rows, None where there is none.
-        arrays: the state, name and value, in the order of `state_of`.
-    """
-
-    epoch: int
-    batch: int
-    order_seed: int | None
-    arrays: list[tuple[str, np.ndarray]]
-
-
-def state_of(model: Any) -> list[Variable]:
-    """Return the Variables that training goes on from: weights, seeds, state of optimizers.
-
-    Metrics are left out, since every epoch begins by resetting them.
-
-    Example:
-        >>> from staghorn.callbacks.backup_and_restore import state_of
-        >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
-        >>> model.compile("sgd", "mse")
-        >>> [v.name for v in state_of(model)]
-        ['kernel', 'bias', 'iteration', 'learning_rate']
-    """
-    if model.optimizer is not None and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
-    metrics = {id(v) for metric in model.metrics for v in metric.variables}
-    return [v for v in model._state_variables() if id(v) not in metrics]
-
-
-def write_backup(path: Path, backup: Backup) -> None:
+def write_backup(path: Path, state: TrainingState) -> None:
     """Write a backup so that the file is the old one or the complete new one at every moment."""
     # Late: saving is a floor above callbacks.
-    from staghorn.saving.archive import write_archive
+    from staghorn.saving.archive import checked_members, write_archive
     from staghorn.saving.atomic import replacing_file
 
-    arrays = [
-        {"name": name, "shape": list(value.shape), "dtype": value.dtype.name}
-        for name, value in backup.arrays
-    ]
-    training = {
-        "epoch": backup.epoch,
-        "batch": backup.batch,
-        "order_seed": backup.order_seed,
-        "arrays": arrays,
-    }
-    content = {
-        _TRAINING: json.dumps(training).encode(),
-        _STATE: b"".join(np.ascontiguousarray(value).tobytes() for _, value in backup.arrays),
-    }
-    sums = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
-    metadata = json.dumps({"kind": _KIND, "sha256": sums}).encode()
     with replacing_file(path) as file:
-        write_archive(file, {_METADATA: metadata, **content})
+        write_archive(file, checked_members(training_state.to_members(state)))
 
 
-def read_backup(path: Path) -> Backup:
-    """Read a backup and check it against its checksums.
+def read_backup(path: str | PathLike[str]) -> tuple[TrainingState, Archive]:
+    """Read the state of a training from a backup, or from a checkpoint's `.keras` file.
+
+    Returns:
+        The state, and the archive, which has a checkpoint's weights.
 
     Raises:
-        CorruptFileError: it is damaged, or not a backup at all.
+        CorruptFileError: it is damaged, or holds no such state.
     """
-    from staghorn.saving.archive import parse_archive, parse_json
+    from staghorn.saving.archive import read_archive
     from staghorn.saving.errors import CorruptFileError
 
-    where = f"'{path}'"
-    with open(path, "rb") as file:
-        members = parse_archive(file, where).members
-    metadata = parse_json(members.get(_METADATA, b"null"), f"{where}, member '{_METADATA}'")
-    if not isinstance(metadata, dict) or metadata.get("kind") != _KIND:
-        raise CorruptFileError(_NOT_OURS.format(where=where, advice=_START_AFRESH))
-    training = parse_json(members[_TRAINING], f"{where}, member '{_TRAINING}'")
-    data, position, arrays = members[_STATE], 0, []
-    for entry in training["arrays"]:
-        dtype, shape = jnp.dtype(entry["dtype"]), tuple(entry["shape"])
-        count = int(np.prod(shape, dtype=np.int64))
-        value = np.frombuffer(data, dtype, count, position).reshape(shape)
-        arrays.append((entry["name"], value))
-        position += value.nbytes
-    return Backup(training["epoch"], training["batch"], training["order_seed"], arrays)
+    archive = read_archive(path)
+    if not {training_state.TRAINING, training_state.STATE} <= set(archive.members):
+        raise CorruptFileError(
+            f"{archive.where} holds no state of a training: it is not a backup, and no checkpoint "
+            "that ModelCheckpoint wrote during fit(...)."
+        )
+    return training_state.from_members(archive.members, archive.where), archive
+
+
+def resume(model: Any, state: TrainingState, archive: Archive, advice: str) -> None:
+    """Let the `fit` that begins go on from a state, or say in what it differs.
+
+    Raises:
+        ValueError: the run is another one.
+    """
+    from staghorn.saving.weights import restore
+
+    run = model._run
+    variables = training_state.state_variables(model, state.batch, state.whole)
+    now = training_state.facts(model)
+    problems = training_state.differences(state, variables, now, run.callbacks)
+    seed = run.feed.position()
+    if isinstance(seed, int) and not (
+        type(state.position) is int and 0 <= state.position < 1 << 64
+    ):
+        problems.append(f"order of the rows: {seed} now, {state.position!r:.40} then")
+    if state.epoch < run.epoch:
+        problems.append(f"initial_epoch: {run.epoch} now, the state is of epoch {state.epoch}")
+    if problems:
+        text = "\n".join(f"  {line}" for line in problems)
+        raise ValueError(_DIFFERS.format(where=archive.where, problems=text, advice=advice))
+    if not state.whole:
+        restore(model, archive.weights())
+    training_state.give(model, state)
 
 
 class BackupAndRestore(Callback):
     """Back training up after each epoch; the same `fit`, started again, goes on from there.
 
-    A run that was interrupted and started again ends with the same weights, bit for bit, as one
-    that was not: the backup holds the weights, the optimizer's state, the seeds of random layers
-    and the order of the rows. Put it last in the list, so that it sees what others changed.
+    A run that was interrupted and started again ends with the same weights and the same history,
+    bit for bit, as one that was not. The backup holds the weights, the optimizer's state, metrics,
+    the seeds of random layers, the order of the rows, the epoch and the batch, the history and
+    what other callbacks count (patience, best values). The backup before the last one is kept
+    too, and is used, with a warning, where the last cannot be read.
 
     Args:
         backup_dir: folder of the backup, for this run of `fit` alone. It is made when needed.
         save_freq: "epoch", a number of training steps, or False to write nothing; default "epoch".
-        double_checkpoint: keep the backup before the last one too, and go back to it when the
-            last cannot be read; default False.
-        delete_checkpoint: delete the backup when `fit` ends normally; default True.
+        double_checkpoint: accepted for Keras's sake: two backups are always kept.
+        delete_checkpoint: delete the backups when `fit` ends normally; default True.
 
     Raises:
-        ValueError: empty `backup_dir`, wrong `save_freq`, or a backup of another model.
+        ValueError: empty `backup_dir`, wrong `save_freq`, or a backup of a run that differs: in
+            the model, the optimizer, the number of rows, the batch size, the versions.
         CorruptFileError: the backup is damaged. Nothing is trained.
 
     Example:
@@ -166,17 +131,20 @@ class BackupAndRestore(Callback):
         ...     model.fit(x, y, epochs=5, verbose=0, callbacks=[Interrupt(), backup])
         ... except RuntimeError:
         ...     history = model.fit(x, y, epochs=5, verbose=0, callbacks=[backup])
-        >>> history.epoch
-        [3, 4]
+        >>> history.epoch, len(history.history["loss"])
+        ([0, 1, 2, 3, 4], 5)
 
     Notes:
-        Differences from Keras: seeds and the order of rows are kept; one file, written atomically
-        and checked by checksums, takes the place of two; only this callback's own files are
-        deleted at the end, where Keras deletes the whole folder. With a number in `save_freq`
-        training goes on, as in Keras, at the begin of the interrupted epoch with the weights of
-        the backup, so that some rows are seen twice, and every step is a program call of its own.
-        What other callbacks count (patience, best value) starts again, as does a generator.
+        Differences from Keras: nothing is left out, so the continuation is exact, and `history` has
+        the epochs before the interruption too; the backup is one file, written atomically and
+        checked by checksums; training goes on in the middle of an epoch where `save_freq` counts
+        steps (every step is then a program call of its own); only this callback's own files are
+        deleted at the end, where Keras deletes the whole folder. A generator is read again from its
+        start, and the batches that were trained on are passed over: it must give the same ones. A
+        callback of your own names the attributes that must be kept: `kept = ("count",)`.
     """
+
+    last = True
 
     def __init__(
         self,
@@ -209,32 +177,40 @@ class BackupAndRestore(Callback):
     # Hooks ---------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        self._unsaved = self._done = 0
-        self._epoch = self.model._initial_epoch
+        self._unsaved = 0
         if not self.model.built:
             raise ValueError(
                 f"BackupAndRestore: model '{self.model.name}' has no weights yet. Call it on a "
                 "batch, or build it, before fit(...)."
             )
-        backup = self._read()
-        if backup is not None:
-            self._restore(backup)
+        found = self._read()
+        if found is not None:
+            resume(self.model, *found, _START_AFRESH)
+            self._warn_if_done(found[0].epoch)
+
+    def _warn_if_done(self, epoch: int) -> None:
+        epochs = (self.params or {}).get("epochs", epoch + 1)
+        if epoch >= epochs:
+            warnings.warn(
+                f"BackupAndRestore: nothing is left to train: the backup '{self._latest}' has done "
+                f"{epoch} epochs, and fit(epochs={epochs}) ends there. {_START_AFRESH}",
+                stacklevel=user_level(),
+            )
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        self._epoch, self._done = epoch, 0
+        run = self.model._run
+        self._epoch, self._done = epoch, run.batch if epoch == run.epoch else 0
 
     @default  # heard only where save_freq counts steps, see __init__
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self._unsaved += batch + 1 - self._done
         self._done = batch + 1
         if self._unsaved >= int(self.save_freq):
-            self._unsaved = 0
-            self._save(self._epoch, self._done)
+            self._save(self._epoch, self._done, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        self._epoch, self._done = epoch + 1, 0
         if self.save_freq == "epoch":
-            self._save(self._epoch, 0)
+            self._save(epoch + 1, 0, logs)
 
     def on_train_end(self, logs: Logs = None) -> None:
         if not self.delete_checkpoint:
@@ -247,14 +223,21 @@ class BackupAndRestore(Callback):
 
     # Files ---------------------------------------------------------------------------------
 
-    def _save(self, epoch: int, batch: int) -> None:
-        arrays = [(v.path, v.numpy()) for v in state_of(self.model)]
+    def _save(self, epoch: int, batch: int, logs: Logs) -> None:
+        self._unsaved = 0
+        state = training_state.take(self.model, epoch, batch, logs)
         self._latest.parent.mkdir(parents=True, exist_ok=True)
-        if self.double_checkpoint and self._latest.exists():
-            os.replace(self._latest, self._previous)
-        write_backup(self._latest, Backup(epoch, batch, self.model._order_seed, arrays))
+        if self._latest.exists():
+            spare = self._previous.with_suffix(".spare")
+            spare.unlink(missing_ok=True)
+            try:  # a second name, so that at every moment the last backup has one
+                os.link(self._latest, spare)
+                os.replace(spare, self._previous)
+            except OSError:  # a disk without links
+                os.replace(self._latest, self._previous)
+        write_backup(self._latest, state)
 
-    def _read(self) -> Backup | None:
+    def _read(self) -> tuple[TrainingState, Archive] | None:
         """Return the backup in the folder, None if there is none."""
         from staghorn.saving.errors import CorruptFileError
 
@@ -272,6 +255,7 @@ class BackupAndRestore(Callback):
                 f"BackupAndRestore: {error} Training goes on from the backup before it.",
                 stacklevel=user_level(),
             )
+            found[0].unlink()  # or the next save would put it in the place of the good one
             return read_backup(found[1])
 
     def _refuse_foreign(self) -> None:
@@ -283,47 +267,19 @@ class BackupAndRestore(Callback):
                 f"BackupAndRestore: backup_dir {self.backup_dir!r} is a file; name a folder."
             )
 
-    def _restore(self, backup: Backup) -> None:
-        variables = state_of(self.model)
-        where = f"'{self._latest}'"
-        if problems := misfits(variables, backup):
-            text = "\n".join(f"  {line}" for line in problems)
-            raise ValueError(_MISFIT.format(where=where, problems=text, advice=_START_AFRESH))
-        if backup.epoch < self.model._initial_epoch:
-            raise ValueError(
-                f"BackupAndRestore: the backup {where} is of epoch {backup.epoch}, before "
-                f"fit(initial_epoch={self.model._initial_epoch}). Leave initial_epoch as it was "
-                f"in the interrupted run. {_START_AFRESH}"
-            )
-        for variable, (_, value) in zip(variables, backup.arrays, strict=True):
-            variable.assign(value)
-        self.model._initial_epoch = backup.epoch
-        if None not in (self.model._order_seed, backup.order_seed):
-            self.model._order_seed = backup.order_seed
-        epochs = (self.params or {}).get("epochs", backup.epoch + 1)
-        if backup.epoch >= epochs:
-            warnings.warn(
-                f"BackupAndRestore: nothing is left to train: the backup {where} has done "
-                f"{backup.epoch} epochs, and fit(epochs={epochs}) ends there. {_START_AFRESH}",
-                stacklevel=user_level(),
-            )
 
+class Resume(Callback):
+    """What `fit(resume=path)` adds: go on from a checkpoint that was written during a `fit`.
 
-def misfits(variables: list[Variable], backup: Backup) -> list[str]:
-    """Say where a backup does not fit the Variables; at most five lines.
-
-    Example:
-        >>> from staghorn.callbacks.backup_and_restore import Backup, misfits
-        >>> w = staghorn.Variable(np.zeros((2, 3), "float32"), name="w")
-        >>> misfits([w], Backup(1, 0, None, [("w", np.zeros((2, 4), "float32"))]))
-        ['w is float32 (2, 3), the backup has w, float32 (2, 4)']
+    Args:
+        path: a `.keras` file of ModelCheckpoint, or a backup of BackupAndRestore.
     """
-    if len(variables) != len(backup.arrays):
-        return [f"this one has {len(variables)} variables, the backup {len(backup.arrays)}"]
-    lines = []
-    for variable, (name, value) in zip(variables, backup.arrays, strict=True):
-        own, other = (variable.dtype, variable.shape), (value.dtype.name, value.shape)
-        if own != other:
-            lines.append(f"{variable.path} is {own[0]} {own[1]}, the backup has {name}, "
-                         f"{other[0]} {other[1]}")  # fmt: skip
-    return lines[:5]
+
+    last = True
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        super().__init__()
+        self.path = os.fspath(path)
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        resume(self.model, *read_backup(self.path), "To train from the start, leave `resume` out.")

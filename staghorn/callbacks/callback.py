@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -37,6 +39,29 @@ def overridden_hooks(cls: type) -> frozenset[str]:
     )
 
 
+def call_batch_hook(hook: Callable[..., Any], batch: int, logs: Logs) -> None:
+    """Call a batch hook by keyword, as Keras does, or by place: `lambda batch, l: ...` of Keras 2.
+
+    Example:
+        >>> from staghorn.callbacks.callback import call_batch_hook
+        >>> call_batch_hook(lambda b, l: print(b, l), 3, {"loss": 1.0})
+        3 {'loss': 1.0}
+    """
+    if _takes_logs(getattr(hook, "__func__", hook)):
+        hook(batch, logs=logs)
+    else:
+        hook(batch, logs)
+
+
+@functools.lru_cache(maxsize=256)
+def _takes_logs(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # written in C
+        return True
+    return any(p.name == "logs" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
 class Callback:
     """Something that `fit`, `evaluate` and `predict` call at fixed moments.
 
@@ -46,6 +71,8 @@ class Callback:
     Attributes:
         model: the model in training.
         params: dict of the training parameters.
+        kept: names of the attributes that a continued training needs, such as `("wait",)`: numbers,
+            strings, lists, dicts, arrays. Checkpoints hold them; default ().
         needs_batches: whether each training step must be run by itself so that the batch hooks
             are called after every step. True as soon as a class overrides one of
             `on_train_batch_begin`, `on_train_batch_end`, `on_batch_begin`, `on_batch_end`. A class
@@ -67,6 +94,10 @@ class Callback:
 
     hooks: frozenset[str] = frozenset()
     needs_batches: bool = False
+    # Attributes that an interrupted training needs again: numbers, strings, lists, dicts, arrays.
+    kept: tuple[str, ...] = ()
+    # Whether it is called after all others: it looks at what they did.
+    last: bool = False
     # What the author wrote in a class body, None where the answer follows from the hooks.
     batches_declared: ClassVar[bool | None] = None
     # Class attributes, so a subclass that forgets super().__init__() still works.
@@ -120,12 +151,12 @@ class Callback:
     @default
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Called before a training step, or before a group of them."""
-        self.on_batch_begin(batch, logs=logs)
+        call_batch_hook(self.on_batch_begin, batch, logs)
 
     @default
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Called after a training step, or after a group of them; waits for its values."""
-        self.on_batch_end(batch, logs=logs)
+        call_batch_hook(self.on_batch_end, batch, logs)
 
     @default
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:

@@ -7,8 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from staghorn.callbacks.callback import BATCH_HOOKS, HOOKS, Callback, Logs, overridden_hooks
-from staghorn.callbacks.history import History
+from staghorn.callbacks.callback import (
+    BATCH_HOOKS,
+    HOOKS,
+    Callback,
+    Logs,
+    call_batch_hook,
+    overridden_hooks,
+)
+from staghorn.callbacks.history import History, Records
 from staghorn.callbacks.progress import ProgbarLogger
 
 
@@ -22,7 +29,7 @@ def python_logs(logs: Logs) -> dict[str, Any]:
         >>> python_logs({"loss": np.float32(0.5), "aux": {"accuracy": 1}})
         {'accuracy': 1.0, 'loss': 0.5}
     """
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = Records()
     for name, value in sorted((logs or {}).items()):
         if isinstance(value, dict):
             result.update(python_logs(value))
@@ -108,8 +115,9 @@ def flat_callbacks(callbacks: Any) -> Iterator[Any]:
 class CallbackList(Callback):
     """Several callbacks called as one, in their order.
 
-    The order is the user's callbacks, then History, then the progress bar; a callback that puts a
-    value into the logs of `on_epoch_end` is seen by those after it.
+    The order is the user's callbacks, then History, then the progress bar, then those that come
+    last (BackupAndRestore); a callback that puts a value into the logs of `on_epoch_end` is seen by
+    those after it.
 
     Args:
         callbacks: a callback, or a (nested) list of them; default None.
@@ -144,6 +152,7 @@ class CallbackList(Callback):
             self.callbacks.append(History())
         if add_progbar and not any(isinstance(item, ProgbarLogger) for item in self.callbacks):
             self.callbacks.append(ProgbarLogger())
+        self.callbacks.sort(key=lambda callback: getattr(callback, "last", False))
         self._listen()
         self.set_model(model)
         self.set_params(params)
@@ -201,8 +210,8 @@ class CallbackList(Callback):
     def _call_batch(self, hook: str, batch: int, logs: Logs) -> None:
         if listeners := self._listeners[hook]:
             floats = python_logs(logs)
-            for callback in listeners:  # by keyword, as Keras: functions may take (batch, **kwargs)
-                getattr(callback, hook)(batch, logs=floats)
+            for callback in listeners:
+                call_batch_hook(getattr(callback, hook), batch, floats)
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._call("on_train_begin", logs)

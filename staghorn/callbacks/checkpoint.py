@@ -5,21 +5,28 @@ from __future__ import annotations
 import os
 import warnings
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
+from staghorn.callbacks import training_state
 from staghorn.callbacks.callback import Logs, default
-from staghorn.callbacks.files import replacing
-from staghorn.callbacks.monitor import Monitor, user_level
+from staghorn.callbacks.history import Records
+from staghorn.callbacks.monitor import Monitor
+from staghorn.engine.keywords import reject_unknown
 from staghorn.engine.progbar import say
+from staghorn.engine.spellings import say_once, user_level
 
 
 class ModelCheckpoint(Monitor):
     """Save the model, or its weights, after every epoch or every so many steps.
 
+    A `.keras` file written during `fit` holds all that training needs to go on from it, bit for
+    bit: `model.fit(..., resume=path)`.
+
     Args:
         filepath: file to write; `{epoch}`, `{batch}` and the names of the logs are filled in, as in
             "{epoch:02d}-{val_loss:.2f}.keras" (the first epoch is 1). Ends in ".weights.h5" with
-            `save_weights_only`, else in ".keras" or ".h5".
+            `save_weights_only`, else in ".keras"; or in ".h5" or ".hdf5".
         monitor: name in the logs; default "val_loss".
         verbose: 1 prints what was done; default 0.
         save_best_only: save only when the value improved; default False.
@@ -27,6 +34,7 @@ class ModelCheckpoint(Monitor):
         mode: "min", "max" or "auto"; default "auto".
         save_freq: "epoch", or a number of training steps; default "epoch".
         initial_value_threshold: value that must be beaten by the first save; default None.
+        period: epochs between two saves, as old scripts write it; default 1.
 
     Raises:
         ValueError: wrong ending of `filepath` or wrong `save_freq`.
@@ -45,6 +53,9 @@ class ModelCheckpoint(Monitor):
         `save_best_only`.
     """
 
+    kept = ("best", "_unsaved", "_last_batch", "_epochs_unsaved")
+    last = True
+
     def __init__(
         self,
         filepath: str | PathLike[str],
@@ -55,8 +66,14 @@ class ModelCheckpoint(Monitor):
         mode: str = "auto",
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
+        **kwargs: Any,
     ) -> None:
+        reject_unknown("ModelCheckpoint", kwargs, ("period",))
         super().__init__(monitor, mode, initial_value_threshold)
+        self.period = kwargs.get("period", 1)
+        if self.period != 1:
+            say_once("period=", "save_freq= (counted in training steps)", "ModelCheckpoint")
+        self._epochs_unsaved = 0
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only
@@ -69,6 +86,7 @@ class ModelCheckpoint(Monitor):
         self._epoch = 0
         self._unsaved = 0  # steps since the last save
         self._last_batch: int | None = None
+        self._at = 0, 0  # epoch and batch with which training would go on
 
     def _check(self) -> None:
         freq = self.save_freq
@@ -77,7 +95,7 @@ class ModelCheckpoint(Monitor):
                 "ModelCheckpoint: save_freq must be 'epoch' or a positive int (training steps), "
                 f"got {freq!r} ({type(freq).__name__})."
             )
-        endings = (".weights.h5",) if self.save_weights_only else (".keras", ".h5")
+        endings = (".weights.h5" if self.save_weights_only else ".keras", ".h5", ".hdf5")
         if not self.filepath.endswith(endings):
             raise ValueError(
                 f"ModelCheckpoint: filepath must end in {' or '.join(map(repr, endings))} with "
@@ -96,16 +114,20 @@ class ModelCheckpoint(Monitor):
         self._last_batch = batch
         if self._unsaved >= int(self.save_freq):
             self._unsaved = 0
+            self._at = self._epoch, batch + 1
             self._save_if_wanted(self._epoch, batch, dict(logs or {}))
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        if self.save_freq == "epoch":
+        self._epochs_unsaved += 1
+        if self.save_freq == "epoch" and self._epochs_unsaved >= self.period:
+            self._epochs_unsaved = 0
+            self._at = epoch + 1, 0
             self._save_if_wanted(epoch, None, dict(logs or {}))
 
     def _save_if_wanted(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> None:
         path = self._path(epoch, batch, logs)
         if not self.save_best_only or self._is_best(epoch, logs):
-            self._save(path)
+            self._save(path, logs)
             if self.verbose > 0:
                 say(f"Epoch {epoch + 1}: saved the model to {path}", during_epoch=True)
 
@@ -132,20 +154,30 @@ class ModelCheckpoint(Monitor):
         return better
 
     def _path(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> str:
-        names = {"epoch": epoch + 1, **logs}
+        names = Records({"epoch": epoch + 1, **logs})
         if batch is not None:
             names.setdefault("batch", batch + 1)
         try:
-            return self.filepath.format(**names)
+            return self.filepath.format_map(names)
         except KeyError as error:
             raise KeyError(
-                f"ModelCheckpoint: filepath {self.filepath!r} names {error}, which is not there. "
+                f"ModelCheckpoint: filepath {self.filepath!r} names a value that is not there. "
                 f"Available: {', '.join(names)}."
             ) from error
 
-    def _save(self, path: str) -> None:
-        with replacing(path) as temporary:
-            if self.save_weights_only:
-                self.model.save_weights(str(temporary), overwrite=True)
-            else:
-                self.model.save(str(temporary), overwrite=True)
+    def _save(self, path: str, logs: dict[str, Any]) -> None:
+        # Late: saving is a floor above callbacks.
+        from staghorn.saving.atomic import replacing_path
+
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        save = self.model.save_weights if self.save_weights_only else self.model.save
+        if not save.__module__.startswith("staghorn."):
+            # A class of the user may have its own, which takes a path alone and is not atomic.
+            with replacing_path(path) as temporary:
+                save(str(temporary), overwrite=True)
+            return
+        options: dict[str, Any] = {}
+        if path.endswith(".keras") and self.model._run is not None:
+            state = training_state.take(self.model, *self._at, logs, whole=False)
+            options["extra"] = training_state.to_members(state)
+        save(path, overwrite=True, **options)

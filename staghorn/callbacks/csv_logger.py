@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from staghorn.callbacks.callback import Callback, Logs
-from staghorn.callbacks.files import replacing
 
 
 def csv_value(value: Any) -> Any:
@@ -57,6 +56,8 @@ class CSVLogger(Callback):
         and a last row that was cut off by a crash is removed.
     """
 
+    kept = ("keys", "size")
+
     def __init__(
         self, filename: str | PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
@@ -72,7 +73,18 @@ class CSVLogger(Callback):
         if self.append and path.exists() and path.stat().st_size:
             self.keys = self._continue(path)
         else:
-            path.write_text("")  # an error of the path shows before training, not after an epoch
+            path.open("a").close()  # an error of the path shows before training, not after an epoch
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far; a training that goes on cuts off what an interrupted one added."""
+        return Path(self.filename).stat().st_size
+
+    @size.setter
+    def size(self, size: int) -> None:
+        path = Path(self.filename)
+        if path.stat().st_size > size:
+            os.truncate(path, size)
 
     def _continue(self, path: Path) -> list[str]:
         """Columns of the file; its last row is completed with a newline, or removed if cut."""
@@ -80,10 +92,13 @@ class CSVLogger(Callback):
             text = file.read()
         columns = next(csv.reader([text.splitlines()[0]], delimiter=self.sep))
         if not text.endswith("\n"):
-            head, newline, last = text.rpartition("\n")
+            last = text.rpartition("\n")[2]
             whole = len(next(csv.reader([last], delimiter=self.sep))) == len(columns)
-            with replacing(path) as temporary, temporary.open("w", newline="") as file:
-                file.write(text + "\r\n" if whole else head + newline)
+            if whole:
+                with path.open("a", newline="") as file:
+                    file.write("\r\n")
+            else:
+                os.truncate(path, path.stat().st_size - len(last.encode(file.encoding)))
         return columns[1:]
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -94,6 +109,7 @@ class CSVLogger(Callback):
             if not any(key.startswith("val_") for key in self.keys):
                 self.keys += [f"val_{key}" for key in self.keys]  # validation_freq above 1
             rows.append(["epoch", *self.keys])
+            Path(self.filename).write_text("")
         elif logs and self.keys and not set(self.keys).intersection(logs):
             raise ValueError(
                 f"CSVLogger: {self.filename!r} has the columns {', '.join(self.keys)}, the logs "

@@ -38,6 +38,8 @@ class EarlyStopping(Monitor):
         weights to the new ones. NaN and missing names: see Monitor.
     """
 
+    kept = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from staghorn.callbacks.callback import Callback, Logs
 from staghorn.engine.registry import suggestion
+from staghorn.engine.spellings import recorded_name
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
 
-class Records(dict[str, list[Any]]):
-    """A dict of lists that answers a misspelt name with the names it has."""
+class Records(dict[str, Any]):
+    """Values by name: "acc" finds "accuracy" and the other way round.
 
-    def __missing__(self, name: str) -> NoReturn:
+    A misspelt name is answered with the names there are.
+    """
+
+    def __missing__(self, name: str) -> Any:
+        found = recorded_name(name, self)
+        if found is not None:
+            return self[found]
         hint = suggestion(name, self)
-        raise KeyError(f"History has no {name!r}.{hint} Recorded: {', '.join(self) or 'nothing'}.")
+        raise KeyError(f"No {name!r} was recorded.{hint} Recorded: {', '.join(self) or 'nothing'}.")
 
-    def __reduce__(self) -> tuple[type, tuple[dict[str, list[Any]]]]:
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a value by either of its names, or the default."""
+        found = name if name in self else recorded_name(name, self)
+        return default if found is None else self[found]
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
         # Pickles as a plain dict: readable where this library is not installed.
         return dict, (dict(self),)
 
@@ -45,6 +57,8 @@ class History(Callback):
     Notes:
         Beyond Keras: `plot()` and `to_frame()`.
     """
+
+    kept = ("history", "epoch", "_epochs", "_rows")
 
     def __init__(self) -> None:
         super().__init__()

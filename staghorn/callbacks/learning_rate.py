@@ -11,8 +11,9 @@ import numpy as np
 
 from staghorn.callbacks.callback import Callback, Logs
 from staghorn.callbacks.monitor import Monitor
+from staghorn.engine.keywords import reject_unknown
 from staghorn.engine.progbar import say
-from staghorn.engine.registry import suggestion
+from staghorn.engine.spellings import say_once
 
 
 def named_optimizers(model: Any) -> list[tuple[str, Any]]:
@@ -144,6 +145,8 @@ class ReduceLROnPlateau(Monitor):
         3
     """
 
+    kept = ("best", "cooldown_counter", "wait")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -157,10 +160,11 @@ class ReduceLROnPlateau(Monitor):
         **kwargs: Any,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
-        for name in kwargs:  # Keras swallows them
-            known = inspect.signature(ReduceLROnPlateau).parameters
-            hint = suggestion(name, known)
-            raise TypeError(f"ReduceLROnPlateau: unknown argument {name!r}.{hint}")
+        if "epsilon" in kwargs:
+            say_once("epsilon=", "min_delta=", "ReduceLROnPlateau")
+            self.min_delta = kwargs.pop("epsilon")
+        known = inspect.signature(ReduceLROnPlateau).parameters
+        reject_unknown("ReduceLROnPlateau", kwargs, tuple(known))  # Keras swallows them
         if factor >= 1.0:
             raise ValueError(
                 f"ReduceLROnPlateau: factor must be below 1, got {factor} "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from staghorn import config
 from staghorn.callbacks.callback import Callback, Logs
 from staghorn.engine.registry import suggestion
+from staghorn.engine.spellings import recorded_name, user_level
 
 UNKNOWN_DIRECTION = (
     "{owner}: it is not known whether {monitor!r} should go down or up. "
@@ -63,20 +63,6 @@ def _rounded(value: float) -> float:
         return float(value)
     with np.errstate(over="ignore"):
         return float(np.float32(value))
-
-
-def user_level() -> int:
-    """Return the `stacklevel` by which a warning points at the user's line, such as `fit`.
-
-    Example:
-        >>> from staghorn.callbacks.monitor import user_level
-        >>> user_level() >= 1
-        True
-    """
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("staghorn."):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 class Monitor(Callback):
@@ -152,6 +138,8 @@ class Monitor(Callback):
     def current(self, logs: Logs) -> Any:
         """The monitored value, or None with a warning if the logs never held it."""
         logs = logs or {}
+        if self.monitor not in logs:
+            self.monitor = recorded_name(self.monitor, logs) or self.monitor
         value = logs.get(self.monitor)
         if value is None and not self._reported:
             warnings.warn(self._missing(logs), stacklevel=user_level())

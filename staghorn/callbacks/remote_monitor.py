@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from staghorn.callbacks.callback import Callback, Logs
-from staghorn.callbacks.monitor import user_level
+from staghorn.engine.spellings import user_level
 
 # A server that accepts and never answers must not stop training.
 TIMEOUT_SECONDS = 10.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from staghorn.callbacks.callback import Callback, Logs
 from staghorn.engine.variable import Variable
@@ -60,14 +61,26 @@ class SwapEMAWeights(Callback):
         the callback, so that a `fit` that is stopped early or fails ends with the averages too, as
         every `fit` with `use_ema=True` does. Before the first step, when Keras would evaluate
         zeros, nothing is swapped. Cost: one copy of the weights on the device while swapped.
-        Put BackupAndRestore before this callback: it must see the training weights.
     """
+
+    kept = ("waiting",)
 
     def __init__(self, swap_on_epoch: bool = False) -> None:
         super().__init__()
         self.swap_on_epoch = swap_on_epoch
         # The training weights, while the model holds the averages; else None.
         self._live: list[tuple[Variable, jax.Array]] | None = None
+
+    @property
+    def waiting(self) -> list[jax.Array] | None:
+        """The training weights while the model holds the averages, else None."""
+        return None if self._live is None else [value for _, value in self._live]
+
+    @waiting.setter
+    def waiting(self, values: list[Any] | None) -> None:
+        weights = [weight for weight, _ in averages_of(self.model.optimizer)]
+        arrays = None if values is None else map(jnp.asarray, values)
+        self._live = None if arrays is None else list(zip(weights, arrays, strict=True))
 
     def _swap_in(self) -> None:
         if self._live is not None:

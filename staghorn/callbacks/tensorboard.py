@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,8 @@ from staghorn import config
 from staghorn.callbacks import event_file
 from staghorn.callbacks.callback import Callback, Logs, default
 from staghorn.callbacks.event_file import EventFile
-from staghorn.callbacks.monitor import user_level
+from staghorn.engine.keywords import reject_unknown
+from staghorn.engine.spellings import modern, user_level
 
 # Pictures of one weight in a summary, as in TensorFlow's.
 _PICTURES = 3
@@ -70,6 +72,8 @@ class TensorBoard(Callback):
         writes a weights file that it cannot read; `tf.summary` calls in a model have no meaning.
     """
 
+    kept = ("_step",)
+
     def __init__(
         self,
         log_dir: str | PathLike[str] = "logs",
@@ -81,7 +85,12 @@ class TensorBoard(Callback):
         profile_batch: int | str | Sequence[int] = 0,
         embeddings_freq: int = 0,
         embeddings_metadata: str | Mapping[str, str] | None = None,
+        **kwargs: Any,
     ) -> None:
+        if kwargs:
+            known = tuple(inspect.signature(TensorBoard).parameters)
+            _, kwargs = modern("TensorBoard", known, (), kwargs)
+            reject_unknown("TensorBoard", kwargs, known)
         super().__init__()
         self.log_dir = str(log_dir)
         self.histogram_freq = histogram_freq

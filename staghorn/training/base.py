@@ -14,16 +14,18 @@ import jax.numpy as jnp
 
 from staghorn import config, optimizers
 from staghorn.callbacks.history import History
+from staghorn.callbacks.training_state import Run
 from staghorn.engine import tree
 from staghorn.engine.scope import abstractly, value_and_grad
+from staghorn.engine.spellings import old_scripts, user_level
 from staghorn.metrics.metric import Metric
 from staghorn.metrics.reduction import Mean
 from staghorn.optimizers.loss_scale import LossScaleOptimizer
 from staghorn.training.checks import (
-    check_keywords,
     check_loss_weights,
     check_train_step,
     leaks_explained,
+    modern_call,
 )
 from staghorn.training.compile import CompiledLoss, CompiledMetrics, OutputMap
 from staghorn.training.data import unpack_x_y_sample_weight
@@ -33,6 +35,12 @@ from staghorn.training.step import Program
 _NOT_COMPILED = """\
 Model '{name}' was not compiled. Before {what}(), write
     model.compile(optimizer="adam", loss="mse", metrics=["mae"])"""
+
+
+_TOGGLED = """\
+Model '{name}': `trainable` was changed after compile(...). As in Keras 3 this counts at once: \
+{now} weights are trained, {then} were trainable at compile. Keras 2 went on with those. If it is \
+meant so, call compile again; a script of that age runs with its own meaning by    staghorn run"""
 
 
 class TrainerBase:
@@ -53,9 +61,8 @@ class TrainerBase:
         self.steps_per_execution: int | None = None
         self.jit_compile: Any = "auto"
         self.history: History | None = None
-        # Where `fit` begins, and the seed of its order of rows: a callback may move both.
-        self._initial_epoch = 0
-        self._order_seed: int | None = None
+        self._run: Run | None = None  # the `fit` that is going on
+        self._flags: dict[int, bool] = {}  # id(layer) → whether it was trainable at `compile`
         self._compiled_loss: CompiledLoss | None = None
         self._compiled_metrics: CompiledMetrics | None = None
         self._loss_tracker: Mean | None = None
@@ -100,7 +107,9 @@ class TrainerBase:
             >>> sorted(history.history)
             ['loss', 'mae']
         """
-        check_keywords(TrainerBase.compile, kwargs)
+        if kwargs:
+            TrainerBase.compile(**modern_call(TrainerBase.compile, locals()))
+            return
         check_loss_weights(loss_weights)
         given: Any = optimizers.get(optimizer)
         half = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
@@ -110,9 +119,7 @@ class TrainerBase:
         self.loss = loss
         self._compiled_loss = None if loss is None else CompiledLoss(loss, loss_weights)
         has_metrics = metrics is not None or weighted_metrics is not None
-        self._compiled_metrics = (
-            CompiledMetrics(metrics, weighted_metrics) if has_metrics else None
-        )
+        self._compiled_metrics = CompiledMetrics(metrics, weighted_metrics) if has_metrics else None
         self.steps_per_execution = _checked_steps(steps_per_execution)
         self.run_eagerly = bool(run_eagerly)
         self.jit_compile = jit_compile
@@ -130,6 +137,36 @@ class TrainerBase:
             "steps_per_execution": 1 if steps_per_execution is None else steps_per_execution,
             "jit_compile": True if jit_compile == "auto" else jit_compile,
         }
+        layers = self._flatten_layers()  # type: ignore[attr-defined]
+        self._flags = {id(layer): layer._trainable for layer in layers}
+
+    def _weights_to_train(self) -> list[Any]:
+        """Return what `train_step` updates: what is trainable now, as in Keras 3.
+
+        Old scripts, GANs above all, freeze a model after `compile` so that others do not train it,
+        and go on training the model itself: for them the flags of `compile` count.
+        """
+        now = self.trainable_variables  # type: ignore[attr-defined]
+        layers = self._flatten_layers()  # type: ignore[attr-defined]
+        flags = [self._flags.get(id(layer), layer._trainable) for layer in layers]
+        if flags == [layer._trainable for layer in layers]:
+            return now
+        pairs = zip(layers, flags, strict=True)
+        then = {id(v): v for layer, flag in pairs if flag for v in layer._trainable_variables}
+        if old_scripts():
+            return list(then.values())
+        if then.keys() != {id(v) for v in now}:
+            warnings.warn(_TOGGLED.format(name=self.name, now=len(now), then=len(then)),  # type: ignore[attr-defined]
+                          stacklevel=user_level())  # fmt: skip
+            self._flags = {}
+        return now
+
+    def _show_accuracy(self, wanted: bool) -> None:
+        """Measure accuracy from now on, for scripts that ask for it in `fit`."""
+        if wanted and self._compiled_metrics is None and self._compile_arguments is not None:
+            self._compiled_metrics = CompiledMetrics(["accuracy"], None)
+            self._compile_arguments["metrics"] = ["accuracy"]
+            self._executor = None
 
     def _assert_compiled(self, what: str) -> None:
         if not self.compiled and not self._overrides("train_step"):
@@ -268,10 +305,12 @@ class TrainerBase:
             loss = self._compute_loss(x, y, y_pred, sample_weight, training=True)
             return self.optimizer.scale_loss(loss), (y_pred, loss)
 
-        variables = self.trainable_variables  # type: ignore[attr-defined]
+        variables = self._weights_to_train()
         if not variables and self.built:  # type: ignore[attr-defined]
-            warnings.warn("The model has no trainable weights: training will not change it.",
-                          stacklevel=2)
+            warnings.warn(
+                "The model has no trainable weights: training will not change it.",
+                stacklevel=user_level(),
+            )
             _, (y_pred, loss) = loss_fn()
         else:
             (_, (y_pred, loss)), gradients = value_and_grad(loss_fn, variables, has_aux=True)()
@@ -302,9 +341,7 @@ class TrainerBase:
             )
         return outputs
 
-    def _compute_loss(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool
-    ) -> Any:
+    def _compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
         """Call `compute_loss`, which older scripts override without `training`."""
         if _accepts(type(self).compute_loss, "training"):
             return self.compute_loss(x, y, y_pred, sample_weight, training=training)

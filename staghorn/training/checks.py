@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from staghorn.engine import tree
 from staghorn.engine.keywords import reject_unknown
+from staghorn.engine.spellings import modern, say_once
 
 _TRACED = """\
 {kind} '{name}' uses NumPy or a Python `if` on a value that is only known while training.
@@ -36,14 +38,35 @@ assigned to as usual. Write
         return {{"loss": loss}}"""
 
 
-def check_keywords(
+def modern_call(
     function: Callable, given: Mapping[str, Any], error: type[Exception] = TypeError
-) -> None:
-    """Raise for keyword arguments that a method only takes to say that it has none such."""
-    if given:
-        parameters = inspect.signature(function).parameters.values()
-        known = {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD} - {"self"}
-        reject_unknown(function.__name__, given, known, error)
+) -> dict[str, Any]:
+    """Return a method's arguments with old spellings translated.
+
+    Args:
+        function: the method, which takes keywords it does not know as `kwargs`.
+        given: its local names at its start.
+        error: the exception for a keyword that is no old spelling either. Default: TypeError.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    known = {p.name: p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+    del known["self"]
+    model = given["self"]
+    own = {name: given[name] for name, p in known.items() if given[name] is not p.default}
+    _, called = modern(function.__name__, known, (), {**own, **given["kwargs"]})
+    if "show_accuracy" in called:
+        say_once("show_accuracy=", 'compile(..., metrics=["accuracy"])', function.__name__)
+        model._show_accuracy(called.pop("show_accuracy"))
+    reject_unknown(function.__name__, called, tuple(known), error)
+    return {"self": model, **called}
+
+
+def whole_steps(name: str, steps: Any) -> Any:
+    """Return a number of batches that was divided out, `len(x) / 32`, as old Keras took it."""
+    if not isinstance(steps, (float, np.floating)):
+        return steps
+    say_once(f"{name}= as a float", "math.ceil(rows / batch_size)")
+    return math.ceil(steps)
 
 
 def check_loss_weights(loss_weights: Any) -> None:

@@ -298,6 +298,7 @@ class ArrayFeed:
     steps: int | None = None
     rows: int = field(init=False)
     _device: Any = field(init=False, default=None)
+    _done: dict[int, int] = field(init=False, default_factory=dict)  # epoch → rows done before
 
     def __post_init__(self) -> None:
         self.rows = count_rows(self.data)
@@ -316,6 +317,18 @@ class ArrayFeed:
         fits = max(1, int(GROUP_BYTES / max(row * self.batch_size, 1)))
         return max(1, min(self.rows // self.batch_size, GROUP_STEPS, fits))
 
+    def facts(self) -> dict[str, Any]:
+        """Return what must be equal in a run that continues another."""
+        return {"rows": self.rows, "batch size": self.batch_size}
+
+    def position(self) -> int:
+        """Return what another run needs to see the same batches: the seed of their order."""
+        return self.seed
+
+    def resume(self, position: int, epochs: int, batch: int) -> None:
+        """Go on where another run was: after some epochs and some batches of the next."""
+        self.seed, self._done = position, {epochs: batch * self.batch_size}
+
     def ready(self, epochs_left: int) -> bool:
         """Say whether an epoch can start: arrays always can be read again."""
         return True
@@ -328,7 +341,7 @@ class ArrayFeed:
 
     def batches(self, epoch: int) -> Iterator[Any]:
         """Yield the batches of an epoch, on the host."""
-        order = self.epoch_rows(epoch)
+        order = self.epoch_rows(epoch)[self._done.get(epoch, 0) :]
         for start in range(0, len(order), self.batch_size):
             yield self.rows_of(order[start : start + self.batch_size])
 
@@ -340,9 +353,13 @@ class ArrayFeed:
         """Return shapes and types of a batch, as placeholders."""
         rows = min(self.batch_size, self.rows)
         return tree.map_structure(
-            lambda a: None
-            if a is None
-            else jax.ShapeDtypeStruct((rows, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)),
+            lambda a: (
+                None
+                if a is None
+                else jax.ShapeDtypeStruct(
+                    (rows, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)
+                )
+            ),
             self.data,
         )
 
@@ -377,8 +394,10 @@ class ArrayFeed:
             epoch: which epoch; it decides the order.
             wanted: steps in a call; the executor cuts groups, so that it does not matter here.
         """
-        rows = self.epoch_rows(epoch)
         size = self.batch_size
+        rows = self.epoch_rows(epoch)[self._done.get(epoch, 0) :]
+        if not len(rows):
+            return
         steps, rest = divmod(len(rows), size)
         tail = rows[steps * size :] if rest else None
         order = rows[: steps * size].reshape(steps, size)

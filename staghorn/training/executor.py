@@ -123,6 +123,7 @@ class Executor:
         before: Callable[[int], None] | None,
         after: Callable[[int, dict], bool] | None,
         on_group: Callable[[int, dict], bool] | None,
+        done: int = 0,
     ) -> dict[str, Any]:
         """Run all steps of an epoch and return the logs of its end.
 
@@ -131,10 +132,10 @@ class Executor:
             before: called with the index of each coming step, or None.
             after: called with (index, logs) after each call; True stops the epoch.
             on_group: called with (index, logs) one group late, so that it never waits.
+            done: steps of this epoch that were done before; their metrics go on.
         """
-        done = 0
         waiting: tuple[Any, int, int] | None = None
-        fresh = True
+        fresh = done == 0
         self.pace.started()
         for block, start, stop, tail in self._groups(blocks):
             steps = stop - start + tail
@@ -153,6 +154,8 @@ class Executor:
             if waiting is not None and self._report(waiting, on_group):
                 return self.fetch(packed)
             waiting = (packed, steps, done)
+        if waiting is None and done:
+            return {}
         if waiting is None:
             raise ValueError(
                 "The data gave no batch: it is empty, or an iterator was used up by an earlier fit."

@@ -48,8 +48,11 @@ class Hooks:
 
 def epoch_runner(
     model: Any, mode: str, feed: Feed, calls: CallbackList
-) -> Callable[[int], dict[str, Any]]:
-    """Return a function that runs one epoch, given its index, and returns its logs."""
+) -> Callable[..., dict[str, Any]]:
+    """Return a function `(epoch, done=0)` that runs one epoch and returns its logs.
+
+    `done` of its batches were done before; where none are left, the logs are empty.
+    """
     if model.run_eagerly:
         model._build_for(feed.first_batch())
         return functools.partial(_eager_epoch, model, mode, feed, calls)
@@ -60,22 +63,23 @@ def epoch_runner(
     if hooks.per_batch and pace.explicit is None:
         pace.explicit = 1
 
-    def run(epoch: int) -> dict[str, Any]:
+    def run(epoch: int, done: int = 0) -> dict[str, Any]:
         blocks = feed.blocks(epoch, pace.explicit)
         before, after = (hooks.begin, hooks.after) if hooks.per_batch else (None, None)
-        return executor.epoch(blocks, before, after, hooks.on_group)
+        return executor.epoch(blocks, before, after, hooks.on_group, done)
 
     return run
 
 
 def _eager_epoch(
-    model: Any, mode: str, feed: Feed, calls: CallbackList, epoch: int
+    model: Any, mode: str, feed: Feed, calls: CallbackList, epoch: int, done: int = 0
 ) -> dict[str, Any]:
     """Run an epoch as plain Python, step by step."""
     hooks = Hooks(model, calls, mode)
-    model.reset_metrics()
+    if not done:
+        model.reset_metrics()
     logs: dict[str, Any] = {}
-    for index, batch in enumerate(feed.batches(epoch)):
+    for index, batch in enumerate(feed.batches(epoch), done):
         hooks.begin(index)
         logs = eager_step(model, mode, batch)
         if hooks.after(index, logs):

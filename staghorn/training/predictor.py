@@ -50,6 +50,10 @@ class Predictor:
         self.many = jax.jit(self._many, static_argnums=(4, 5), compiler_options=given)
         _check_rows(self.struct, jax.tree.leaves(batch)[0].shape[0])
         keyed = named(self.model.variables)
+        known = {id(v) for v in keyed.values()}
+        for variable in changed.values():
+            if id(variable) not in known:  # a Variable nobody tracks is still state
+                keyed[str(len(keyed))] = variable
         self.changing = {k: v for k, v in keyed.items() if id(v) in changed}
         self.fixed = {k: v for k, v in keyed.items() if id(v) not in changed}
 

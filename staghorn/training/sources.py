@@ -13,7 +13,7 @@ import random
 import sys
 import types
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,9 @@ class Source:
 
     restarts = True
     infinite = False
+    counting = False
+    # Whether a pass that ends within an epoch is followed by the next, as endless generators do.
+    repeats = False
 
     def __init__(self, what: str, advice: str = "") -> None:
         self.what = what
@@ -58,7 +61,7 @@ class Source:
         """Number of batches in a pass, or None where nobody knows."""
         return None
 
-    def batches(self) -> Iterator[tuple]:
+    def batches(self) -> Iterator[Any]:
         """Yield one pass: (x,), (x, y) or (x, y, sample_weight), nests of arrays."""
         labelled = self._labelled()
         try:
@@ -70,9 +73,21 @@ class Source:
                     raise
                 if batch is _END:
                     return
-                yield self._check(batch, label)
+                yield batch if self.counting else self._check(batch, label)
         finally:
             labelled.close()  # now, not when the last traceback that refers to it is gone
+
+    @contextmanager
+    def skipping(self) -> Iterator[None]:
+        """While it is open, batches are only counted, where the source can do that."""
+        yield
+
+    def position(self) -> Any:
+        """Return what a source that is read again from its start needs to go on from here."""
+        return None
+
+    def move(self, position: Any) -> None:
+        """Go on from a position."""
 
     def on_epoch_begin(self) -> None:
         """Run the source's own hook, if it has one."""
@@ -207,8 +222,9 @@ class SequenceSource(Source):
         super().__init__(what)
         self._dataset = dataset
         self._shuffle = shuffle
-        self._order: Sequence[int] | None = None
-        self._passes = 0
+        self._order: list[int] | None = None
+        self._passes = self._seed = 0
+        self.repeats = isinstance(dataset, Iterator)  # as flows of ImageDataGenerator are
         number = self.num_batches
         self.infinite = number is None
         if number == 0:
@@ -219,6 +235,15 @@ class SequenceSource(Source):
         if workers > 1 or (workers == 1 and processes):
             ahead = getattr(dataset, "max_queue_size", max_queue_size)
             self._enqueuer = Enqueuer(dataset, what, workers, processes, ahead)
+
+    @contextmanager
+    def skipping(self) -> Iterator[None]:
+        """While it is open, batches are counted and not fetched."""
+        self.counting = True
+        try:
+            yield
+        finally:
+            self.counting = False
 
     @property
     def num_batches(self) -> int | None:
@@ -242,17 +267,25 @@ class SequenceSource(Source):
         if self._order is not None and self._shuffle:
             # As Keras: from Python's generator, so the same seed gives the same order.
             random.shuffle(self._order)
+        self._passes += 1
+        self._seed = self._new_seed()
+        indices = self._indices()
+        while self.counting:
+            index = next(indices, None)
+            if index is None:
+                return
+            yield index, ()
         if self._enqueuer is None:
-            for index in self._indices():
+            for index in indices:
                 yield index, self._dataset[index]
             return
-        self._passes += 1
-        with closing(self._enqueuer.run(self._indices(), self._seed())) as ahead:
+        wanted, indices = itertools.tee(indices)
+        with closing(self._enqueuer.run(wanted, self._seed)) as ahead:
             # The indices last: where they come first, `zip` would ask for one batch too many.
-            for batch, index in zip(ahead, self._indices(), strict=False):
+            for batch, index in zip(ahead, indices, strict=False):
                 yield index, batch
 
-    def _seed(self) -> int:
+    def _new_seed(self) -> int:
         """Return a seed of this pass that `random.seed` decides.
 
         Read from a copy of the generator: the order of batches must not depend on the workers.
@@ -260,6 +293,30 @@ class SequenceSource(Source):
         copied = random.Random()
         copied.setstate(random.getstate())
         return copied.getrandbits(64) + self._passes
+
+    def position(self) -> dict[str, Any]:
+        """Return the order of this pass, and what the next ones are drawn from."""
+        numbers = np.random.get_state(legacy=False)
+        return {
+            "order": self._order,
+            "seed": self._seed,
+            "passes": self._passes,
+            "random": random.getstate(),
+            "numpy": [numbers["bit_generator"], numbers["state"], numbers["has_gauss"],
+                      numbers["gauss"]],
+        }  # fmt: skip
+
+    def move(self, position: Any) -> None:
+        """Go on from a position; the batches of this pass that were taken have been counted."""
+        if self._order is not None and position["order"] is not None:
+            self._order[:] = position["order"]  # in place: an iterator looks into it
+        self._seed, self._passes = position["seed"], position["passes"]
+        version, internal, gauss = position["random"]
+        random.setstate((version, tuple(internal), gauss))
+        name, state, has_gauss, cached = position["numpy"]
+        np.random.set_state(
+            {"bit_generator": name, "state": state, "has_gauss": has_gauss, "gauss": cached}
+        )
 
     def _indices(self) -> Iterator[int]:
         return itertools.count() if self._order is None else iter(self._order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,8 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from staghorn.callbacks.monitor import user_level
 from staghorn.engine import tree
+from staghorn.engine.spellings import user_level
 from staghorn.training.data import GROUP_BYTES, GROUP_STEPS, Block
 from staghorn.training.sources import Source
 
@@ -53,13 +54,13 @@ class StreamFeed:
         self.prepare = prepare
         self.argument = argument
         self.batch_size = 0
-        self.seed = 0  # the source has an order of its own
         self._iterator: Iterator[Any] | None = None
         self._next: Any = None  # a batch that was looked at before it was wanted
         self._seen = 0  # batches of this pass
         self._total = 0  # batches of all passes
         self._epochs = 0  # epochs begun
         self._warned = False
+        self._resumed: Iterator[Any] | None = None  # the rest of an epoch that was begun before
         if source.infinite and steps is None:
             raise ValueError(
                 f"The {source.what} never ends: say how many batches make an epoch, "
@@ -108,7 +109,7 @@ class StreamFeed:
             return None
         self._seen += 1
         self._total += 1
-        return self.prepare(batch)
+        return batch if self.source.counting else self.prepare(batch)
 
     def ready(self, epochs_left: int) -> bool:
         """Say whether an epoch can start; warn if the source is used up."""
@@ -134,13 +135,40 @@ class StreamFeed:
             stacklevel=user_level(),
         )
 
+    def facts(self) -> dict[str, Any]:
+        """Return what must be equal in a run that continues another."""
+        return {"batches in a pass": self.source.num_batches}
+
+    def position(self) -> Any:
+        """Return what another run needs to see the same batches from here on."""
+        return self.source.position()
+
+    def resume(self, position: Any, epochs: int, batch: int) -> None:
+        """Go on where another run was: pass over the batches that it took."""
+        if self.source.restarts:
+            self._iterator, self._next = None, None
+        with self.source.skipping():
+            for epoch in range(epochs):
+                for _ in self._epoch(epoch):
+                    pass
+            if batch:
+                self._resumed = self._epoch(epochs)
+                for _ in itertools.islice(self._resumed, batch):
+                    pass
+        if position is not None:
+            self.source.move(position)
+
     def rewind(self) -> None:
         """Begin a new pass, where the source can: each validation sees the same batches."""
         if self.source.restarts and self._next is None:
             self._iterator = None
 
     def batches(self, epoch: int) -> Iterator[Any]:
-        """Yield the batches of an epoch."""
+        """Return the batches of an epoch, without those that an interrupted run took."""
+        begun, self._resumed = self._resumed, None
+        return begun or self._epoch(epoch)
+
+    def _epoch(self, epoch: int) -> Iterator[Any]:
         self.source.on_epoch_begin()
         self._epochs += 1
         if self.steps is None and epoch and self._next is None:
@@ -148,7 +176,8 @@ class StreamFeed:
         given = 0
         while self.steps is None or given < self.steps:
             batch = self._draw()
-            if batch is None and not given and self._seen and self.source.restarts:
+            goes_on = not given or (self.source.repeats and self.steps is not None)
+            if batch is None and goes_on and self._seen and self.source.restarts:
                 self._iterator = None  # the last epoch ended just where the pass did
                 batch = self._draw()
             if batch is None:
@@ -224,9 +253,11 @@ class StreamFeed:
 
 def _struct(batch: Any) -> Any:
     return tree.map_structure(
-        lambda a: None
-        if a is None
-        else jax.ShapeDtypeStruct(a.shape, jax.dtypes.canonicalize_dtype(a.dtype)),
+        lambda a: (
+            None
+            if a is None
+            else jax.ShapeDtypeStruct(a.shape, jax.dtypes.canonicalize_dtype(a.dtype))
+        ),
         batch,
     )
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from os import PathLike
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from staghorn.callbacks.backup_and_restore import Resume
 from staghorn.callbacks.callback_list import CallbackList
 from staghorn.callbacks.history import History
+from staghorn.callbacks.training_state import Run
 from staghorn.engine import tree
+from staghorn.engine.spellings import say_once
 from staghorn.random import make_shuffle_seed
 from staghorn.training.base import TrainerBase
 from staghorn.training.checks import (
     check_class_weight,
-    check_keywords,
     check_verbose,
     leaks_explained,
+    modern_call,
+    whole_steps,
 )
 from staghorn.training.data import (
     ArrayFeed,
@@ -72,6 +77,7 @@ class Trainer(TrainerBase):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | list[int] = 1,
+        resume: str | PathLike[str] | None = None,
         **kwargs: Any,
     ) -> History:
         """Train for a number of epochs.
@@ -96,6 +102,8 @@ class Trainer(TrainerBase):
             validation_steps: batches in a validation. Default: all.
             validation_batch_size: Default: `batch_size`.
             validation_freq: validate every so many epochs, or at the listed ones. Default: 1.
+            resume: a `.keras` file that ModelCheckpoint wrote during such a `fit`: training goes on
+                from it and ends as if it had not been interrupted. Beyond Keras. Default: None.
 
         Returns:
             A History: `.history` is a dict of lists with one value per epoch.
@@ -103,7 +111,10 @@ class Trainer(TrainerBase):
         Raises:
             ValueError: before anything is trained, if the data does not fit the model.
         """
-        check_keywords(Trainer.fit, kwargs)
+        if kwargs:
+            return Trainer.fit(**modern_call(Trainer.fit, locals()))
+        steps_per_epoch = whole_steps("steps_per_epoch", steps_per_epoch)
+        validation_steps = whole_steps("validation_steps", validation_steps)
         check_verbose("fit", verbose)
         self._assert_compiled("fit")
         _check_counts("fit", batch_size=batch_size, epochs=epochs, steps_per_epoch=steps_per_epoch)
@@ -134,6 +145,7 @@ class Trainer(TrainerBase):
                 validation = self._validation_feed(validation_data, size, validation_steps)
                 opened.callback(validation.close)
             steps = steps_per_epoch or feed.steps_per_epoch
+            callbacks = callbacks if resume is None else [callbacks or [], Resume(resume)]
             calls = self._calls(callbacks, verbose, steps, epochs, add_history=True)
             self._fit(feed, validation, calls, range(initial_epoch, epochs), validation_freq)
         assert isinstance(self.history, History)
@@ -146,15 +158,22 @@ class Trainer(TrainerBase):
         self.stop_training, logs = False, {}
         run = epoch_runner(self, "train", feed, calls)
         validate = None if validation is None else self._evaluator(validation, calls)
-        self._initial_epoch, self._order_seed = epochs.start, feed.seed
-        calls.on_train_begin()  # BackupAndRestore may move both
-        feed.seed = self._order_seed
+        self._run = here = Run(epochs.start, feed, calls.callbacks)
+        calls.on_train_begin()  # BackupAndRestore may move the begin
+        if here.resumed is not None:
+            feed.resume(here.resumed.position, here.epoch - epochs.start, here.batch)
+            if isinstance(validation, StreamFeed) and not validation.source.restarts:
+                for epoch in range(epochs.start, here.epoch):
+                    validation.resume(None, int(_validates(epoch, freq)), 0)
         try:
-            for epoch in range(self._initial_epoch, epochs.stop):
+            for epoch in range(here.epoch, epochs.stop):
                 if not feed.ready(epochs.stop - epoch):
                     break
                 calls.on_epoch_begin(epoch)
-                logs = self._train_epoch(run, epoch - epochs.start)
+                done = here.batch if epoch == here.epoch else 0
+                logs = self._train_epoch(run, epoch - epochs.start, done)
+                if not logs and here.resumed is not None:  # its last batch was done before
+                    logs = dict(here.resumed.logs)
                 if validate is not None and _validates(epoch, freq):
                     logs |= {f"val_{name}": value for name, value in validate().items()}
                 calls.on_epoch_end(epoch, logs)
@@ -228,11 +247,13 @@ class Trainer(TrainerBase):
             model=self,
         )
 
-    def _train_epoch(self, run: Callable[[int], dict[str, Any]], index: int) -> dict[str, Any]:
+    def _train_epoch(
+        self, run: Callable[..., dict[str, Any]], index: int, done: int
+    ) -> dict[str, Any]:
         self._in_epoch = True
         try:
             with leaks_explained():
-                return run(index)
+                return run(index, done)
         finally:
             self._in_epoch = False
 
@@ -303,7 +324,9 @@ class Trainer(TrainerBase):
             >>> len(result), model.metrics_names
             (2, ['loss', 'mae'])
         """
-        check_keywords(Trainer.evaluate, kwargs, ValueError)  # Keras's type
+        if kwargs:
+            return Trainer.evaluate(**modern_call(Trainer.evaluate, locals(), ValueError))
+        steps = whole_steps("steps", steps)
         check_verbose("evaluate", verbose)
         self._assert_compiled("evaluate")
         _check_counts("evaluate", batch_size=batch_size, steps=steps)
@@ -326,6 +349,7 @@ class Trainer(TrainerBase):
     def _evaluator(self, feed: Feed, calls: CallbackList) -> Callable[[], dict[str, Any]]:
         """Return a function that goes over the feed once and returns its logs."""
         run = epoch_runner(self, "test", feed, calls)
+
         def evaluate() -> dict[str, Any]:
             self.stop_evaluating = False
             feed.rewind()
@@ -361,7 +385,9 @@ class Trainer(TrainerBase):
             >>> model.predict(np.ones((5, 4)), verbose=0).shape
             (5, 2)
         """
-        check_keywords(Trainer.predict, kwargs)
+        if kwargs:
+            return Trainer.predict(**modern_call(Trainer.predict, locals()))
+        steps = whole_steps("steps", steps)
         check_verbose("predict", verbose)
         _check_counts("predict", batch_size=batch_size, steps=steps)
         feed = self._stream("predict", x, None, None, steps, argument="steps")
@@ -441,6 +467,9 @@ def _standardize(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
 def _with_class_weights(data: Any, class_weight: Any) -> tuple[Any, Any, Any]:
     """Return x, y and the weights of the rows, from class weights where those are given."""
     x, y, sample_weight = data
+    if isinstance(class_weight, str) and class_weight == "auto":
+        say_once("class_weight='auto'", "class_weight={class: weight}, or nothing", "fit")
+        return data
     if class_weight is None:
         return data
     check_class_weight(class_weight)

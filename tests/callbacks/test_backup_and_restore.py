@@ -38,6 +38,15 @@ class Interrupt(Callback):
             raise KeyboardInterrupt
 
 
+class EpochsBegun(Callback):
+    def __init__(self):
+        super().__init__()
+        self.epochs = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epochs.append(epoch)
+
+
 def make_model(optimizer="adam", policy="float32", **compile_with):
     """A model with every kind of state: weights, statistics, seeds, slots."""
     model = staghorn.Sequential(
@@ -110,8 +119,8 @@ def test_two_parts_equal_one(tmp_path, optimizer, options):
             staghorn.utils.set_random_seed(99)
             model = make_model(OPTIMIZERS[optimizer](), **made)
             history = train(model, folder, **options)
-            assert history.epoch == [3, 4]
-        results.append((arrays(model), {k: v[-2:] for k, v in history.history.items()}))
+            assert history.epoch == list(range(options.get("initial_epoch", 0), EPOCHS))
+        results.append((arrays(model), history.history))
     for one, two in zip(results[0][0], results[1][0], strict=True):
         np.testing.assert_array_equal(one, two)
     assert results[0][1] == results[1][1]
@@ -134,16 +143,15 @@ def test_a_second_interruption(tmp_path):
 
 
 def test_epochs_equal_the_oracle(tmp_path):
-    """Which epochs run again, for both forms of save_freq."""
+    """Which epochs run again: those that Keras runs, though not from their first batch."""
 
     def epochs(library, folder, save_freq):
         def fit(*callbacks):
             model = library.Sequential([library.Input((3,)), library.layers.Dense(1)])
             model.compile("sgd", "mse")
             backup = library.callbacks.BackupAndRestore(folder, save_freq=save_freq)
-            return model.fit(
-                X[:20], Y[:20], batch_size=4, epochs=4, verbose=0, callbacks=[*callbacks, backup]
-            )
+            options = {"batch_size": 4, "epochs": 4, "verbose": 0}
+            model.fit(X[:20], Y[:20], callbacks=[*callbacks, backup], **options)
 
         class Stop(library.callbacks.Callback):
             epoch = 0
@@ -155,9 +163,19 @@ def test_epochs_equal_the_oracle(tmp_path):
                 if self.epoch == 2 and batch == 4:
                     raise RuntimeError
 
+        class Watch(library.callbacks.Callback):
+            def __init__(self):
+                super().__init__()
+                self.epochs = []
+
+            def on_epoch_begin(self, epoch, logs=None):
+                self.epochs.append(epoch)
+
         with pytest.raises(RuntimeError):
             fit(Stop())
-        return fit().epoch
+        watch = Watch()
+        fit(watch)
+        return watch.epochs
 
     for save_freq in ("epoch", 3, 7):
         ours = epochs(staghorn, tmp_path / f"ours{save_freq}", save_freq)
@@ -168,9 +186,9 @@ def test_steps_are_counted(tmp_path):
     saved = []
 
     class Watch(BackupAndRestore):
-        def _save(self, epoch, batch):
+        def _save(self, epoch, batch, logs):
             saved.append((epoch, batch))
-            super()._save(epoch, batch)
+            super()._save(epoch, batch, logs)
 
     backup = Watch(tmp_path / "run", save_freq=4)
     assert backup.needs_batches
@@ -188,11 +206,11 @@ def test_files_at_the_end(tmp_path):
     train(small(), folder, epochs=2)
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
     train(small(), BackupAndRestore(folder, delete_checkpoint=False), epochs=2)
-    assert read_backup(folder / "latest.backup").epoch == 2
+    assert read_backup(folder / "latest.backup")[0].epoch == 2
     model = small()
     with pytest.warns(UserWarning, match="nothing is left to train"):
         history = train(model, BackupAndRestore(folder, delete_checkpoint=False), epochs=2)
-    assert history.epoch == []
+    assert history.epoch == [0, 1]
 
 
 def test_nothing_is_written(tmp_path):
@@ -222,6 +240,7 @@ def damage(data, how):
 def test_damage_stops_training(tmp_path, how):
     path = interrupted(tmp_path / "run")
     path.write_bytes(damage(path.read_bytes(), how))
+    (tmp_path / "run" / "previous.backup").unlink()
     model = small()
     before = arrays(model)
     with pytest.raises(CorruptFileError, match=r"nothing was trained(.|\n)*delete that file"):
@@ -234,16 +253,31 @@ def test_a_saved_model_is_no_backup(tmp_path):
     path = interrupted(tmp_path / "run")
     small().save(tmp_path / "model.keras")
     path.write_bytes((tmp_path / "model.keras").read_bytes())
-    with pytest.raises(CorruptFileError, match="is not a backup of this callback"):
+    (tmp_path / "run" / "previous.backup").unlink()
+    with pytest.raises(CorruptFileError, match="holds no state of a training"):
         train(small(), tmp_path / "run")
 
 
-def test_the_backup_before_the_last(tmp_path):
-    path = interrupted(tmp_path / "run", double_checkpoint=True)
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.warns(UserWarning, match="goes on from the backup before it"):
-        history = train(small(), BackupAndRestore(tmp_path / "run", double_checkpoint=True))
-    assert history.epoch == [2, 3, 4]
+@pytest.mark.parametrize("how", ["cut", "empty", "flipped", "another kind", "deleted"])
+def test_the_backup_before_the_last(tmp_path, how):
+    staghorn.utils.set_random_seed(1)
+    whole = small(dropout=0.5)
+    train(whole, tmp_path / "whole")
+    staghorn.utils.set_random_seed(1)
+    with pytest.raises(KeyboardInterrupt):
+        train(small(dropout=0.5), tmp_path / "run", Interrupt(3))
+    path = tmp_path / "run" / "latest.backup"
+    model, trained = small(dropout=0.5), EpochsBegun()
+    if how == "deleted":  # between the two renames of a save
+        path.unlink()
+        train(model, tmp_path / "run", trained)
+    else:
+        path.write_bytes(damage(path.read_bytes(), how))
+        with pytest.warns(UserWarning, match="goes on from the backup before it"):
+            train(model, tmp_path / "run", trained)
+    assert trained.epochs == [2, 3, 4]
+    for one, two in zip(arrays(whole), arrays(model), strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_an_interrupted_write_leaves_the_old_backup(tmp_path, monkeypatch):
@@ -256,22 +290,48 @@ def test_an_interrupted_write_leaves_the_old_backup(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         train(small(), tmp_path / "run")
-    assert path.read_bytes() == whole
-    assert [file.name for file in path.parent.iterdir()] == ["latest.backup"]
+    previous = path.with_name("previous.backup")
+    assert previous.read_bytes() == whole
+    assert [file.name for file in path.parent.iterdir()] == ["previous.backup"]
 
 
-def test_another_model(tmp_path):
-    interrupted(tmp_path / "run")
-    other = staghorn.Sequential([staghorn.Input((3,)), staghorn.layers.Dense(4)])
-    other.compile("adam", "mse")
-    with pytest.raises(ValueError, match=r"another model or optimizer(.|\n)*delete that file"):
-        train(other, tmp_path / "run")
-    wider = staghorn.Sequential([staghorn.Input((3,)), staghorn.layers.Dense(5)])
-    wider.compile("sgd", "mse")
-    with pytest.raises(ValueError, match=r"kernel is float32 \(3, 5\), the backup has .*\(3, 4\)"):
-        train(wider, tmp_path / "run")
-    with pytest.raises(ValueError, match=r"epoch 3, before fit\(initial_epoch=4\)"):
-        train(small(), tmp_path / "run", initial_epoch=4)
+DIFFERENT = {
+    "optimizer": ({"optimizer": "adam"}, r"optimizer: \w+ now, \w+ then"),
+    "an argument of it": ({"optimizer": staghorn.optimizers.SGD(momentum=0.5)}, "optimizer"),
+    "units": ({"units": 5}, r"kernel is float32 \(3, 5\) now, .* was float32 \(3, 4\)"),
+    "activation": ({"activation": "relu"}, r"layers: \w+ now, \w+ then"),
+    "rows": ({"rows": 20}, "rows: 20 now, 22 then"),
+    "batch size": ({"batch_size": 5}, "batch size: 5 now, 4 then"),
+    "steps": ({"steps_per_epoch": 3}, "steps per epoch: 3 now, 6 then"),
+    "versions": ({}, "jax: 0.0.1 now"),
+    "initial_epoch": ({"initial_epoch": 4}, "initial_epoch: 4 now, the state is of epoch 3"),
+    "callbacks": ({"patience": 2}, "callbacks that count"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+@pytest.mark.filterwarnings("ignore:steps_per_epoch")
+def test_another_run_is_refused(tmp_path, monkeypatch, case):
+    """What differs is named, and neither model nor backup is touched."""
+    path = interrupted(tmp_path / "run")
+    before = path.read_bytes()
+    options, words = DIFFERENT[case]
+    options = {"rows": 22, "units": 4, "activation": None, "optimizer": "sgd", **options}
+    if case == "versions":
+        monkeypatch.setattr("jax.__version__", "0.0.1")
+    layer = staghorn.layers.Dense(options.pop("units"), options.pop("activation"))
+    model = staghorn.Sequential([staghorn.Input((3,)), layer])
+    model.compile(options.pop("optimizer"), "mse")
+    weights, rows = arrays(model), options.pop("rows")
+    calls = [BackupAndRestore(tmp_path / "run")]
+    if patience := options.pop("patience", None):
+        calls.append(staghorn.callbacks.EarlyStopping("loss", patience=patience))
+    options = {"batch_size": 4, "epochs": EPOCHS, "verbose": 0, **options}
+    with pytest.raises(ValueError, match=rf"{words}(.|\n)*delete that file"):
+        model.fit(X[:rows], Y[:rows], callbacks=calls, **options)
+    assert path.read_bytes() == before
+    for one, two in zip(weights, arrays(model), strict=False):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_a_backup_of_keras(tmp_path):

@@ -33,7 +33,7 @@ def test_a_misspelt_name_gets_the_names_there_are():
     drive([history], [{"accuracy": 0.5, "loss": 1.0}])
     with pytest.raises(KeyError, match=r"Did you mean 'accuracy'\? Recorded: accuracy, loss"):
         history.history["accurcy"]
-    assert history.history.get("acc") is None
+    assert history.history.get("precision") is None
     assert "acc" not in history.history
 
 
