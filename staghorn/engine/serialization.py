@@ -20,8 +20,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from staghorn.engine.arguments import Check, check_arguments
+from staghorn.engine.config_check import building, fits
 from staghorn.engine.dtypes import standardize_dtype
+from staghorn.engine.file_errors import CorruptFileError, UnsafeFileError
 from staghorn.engine.registry import suggestion
+from staghorn.engine.spellings import OLD_NAMES, modern
 from staghorn.engine.symbolic import KerasTensor
 
 # Where the public names of Keras's modules live here. Only these packages are ever looked into.
@@ -47,13 +50,18 @@ _ROOT_CLASSES = {
     "KerasTensor": "staghorn.engine.symbolic",
 }
 _FUNCTION_MODULES = ("activations", "losses", "metrics", "initializers", "regularizers")
-_UNSUPPORTED = frozenset(("__lambda__", "__typespec__"))
 
 
 class ConfigurableMeta(type):
     """Keeps the constructor's arguments and runs the class's table of argument checks."""
 
+    # What a constructor takes that its signature does not name.
+    unnamed: ClassVar[tuple[str, ...]] = ()
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if not OLD_NAMES.isdisjoint(kwargs) and is_builtin(cls.__init__):  # type: ignore[misc]
+            known = (*parameter_names(cls), *cls.unnamed)
+            args, kwargs = modern(cls.__name__, known, args, kwargs)
         try:
             instance = super().__call__(*args, **kwargs)
         except TypeError as error:
@@ -66,7 +74,6 @@ class ConfigurableMeta(type):
         if table:
             check_arguments(instance, table)
         return instance
-
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -88,12 +95,13 @@ class Configurable(metaclass=ConfigurableMeta):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build an object from what `get_config` returned."""
-        return cls(**{key: deserialize_nested(value) for key, value in config.items()})
+        with building(config, ours=is_builtin(cls)):
+            return cls(**{key: deserialize_nested(value) for key, value in config.items()})
 
 
 def is_builtin(cls: type) -> bool:
     """Say whether a class or function is Staghorn's own."""
-    return cls.__module__.split(".", 1)[0] == "staghorn"
+    return str(getattr(cls, "__module__", "")).split(".", 1)[0] == "staghorn"
 
 
 @functools.lru_cache(maxsize=1024)
@@ -280,9 +288,7 @@ def keras_path(cls: Any) -> tuple[str | None, str, str | None]:
         return fixed
     if is_builtin(cls):
         parts = cls.__module__.split(".")[1:]
-        if cls.__name__ in _ROOT_CLASSES and cls.__module__.startswith(
-            _ROOT_CLASSES[cls.__name__]
-        ):
+        if cls.__name__ in _ROOT_CLASSES and cls.__module__.startswith(_ROOT_CLASSES[cls.__name__]):
             return "keras", cls.__name__, None
         nested = ".".join(parts[:2])
         family = nested if f"keras.{nested}" in _FAMILIES else parts[0]
@@ -395,22 +401,39 @@ def deserialize_keras_object(
         0.5
     """
     del safe_mode
-    if custom_objects:
-        with custom_object_scope(custom_objects):
-            return deserialize_keras_object(config)
-    if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
-        return deserialize_nested(config)
+    return deserialize_as(None, config, custom_objects)
+
+
+def deserialize_as(
+    kind: str | None, config: Any, custom_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """Build an object that must be of a kind, such as "layer" (see `config_check`).
+
+    Example:
+        >>> from staghorn.engine.serialization import deserialize_as
+        >>> config = staghorn.saving.serialize_keras_object(staghorn.regularizers.L2(0.5))
+        >>> deserialize_as("regularizer", config).l2
+        0.5
+    """
+    with custom_object_scope(custom_objects or {}), building(config, kind=kind):
+        if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
+            if kind is None:
+                return deserialize_nested(config)
+            raise CorruptFileError(
+                f"A {kind} needs 'class_name' and 'config', got {config!r:.100}."
+            )
+        return _deserialize(config, kind)
+
+
+def _deserialize(config: dict[str, Any], kind: str | None) -> Any:
     class_name, inner = config["class_name"], config["config"]
-    if class_name in _UNSUPPORTED:
-        raise ValueError(
-            f"The config holds a {class_name!r}, which is code. Code in files never runs: pass the "
-            "function itself through custom_objects={...}."
-        )
     if class_name in _LITERALS:
         return _LITERALS[class_name](inner)
     if class_name == "function":
-        return _find_function(inner)
+        return find_function(inner)
     cls = find_class(config)
+    if not fits(kind, cls):
+        raise UnsafeFileError(f"The config names {cls!r:.200}, which cannot be the {kind}.")
     instance = cls.from_config(inner)  # type: ignore[attr-defined]
     return _finish(instance, config)
 
@@ -447,15 +470,16 @@ _LITERALS: dict[str, Callable[[dict[str, Any]], Any]] = {
 def _public(module: str, name: str) -> Any:
     """Return a public name of one of our own packages, or None."""
     package = importlib.import_module(module)
-    return getattr(package, name, None) if name in package.__all__ else None
+    return getattr(package, name, None) if name in getattr(package, "__all__", ()) else None
 
 
-def _find_function(name: str) -> Any:
+def find_function(name: str) -> Any:
+    """Return the function a config names: the user's, or one of a family's table."""
     found = get_registered_object(name)
     if found is not None:
         return found
     for family in _FUNCTION_MODULES:
-        found = _public(f"staghorn.{family}", name)
+        found = importlib.import_module(f"staghorn.{family}").FAMILY.objects.get(name)
         if found is not None:
             return found
     raise TypeError(_unknown_object("function", name, None))

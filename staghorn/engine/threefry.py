@@ -235,7 +235,7 @@ def erfinv(x: np.ndarray) -> np.ndarray:
     """
     if x.dtype == np.float64:
         # A dependency of JAX; 0.1 s to import, so only where it is needed.
-        from scipy.special import erfinv as wide_erfinv  # type: ignore[import-untyped]
+        from scipy.special import erfinv as wide_erfinv
 
         return wide_erfinv(x)
     with np.errstate(divide="ignore"):

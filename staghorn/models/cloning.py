@@ -1,42 +1,42 @@
-"""Copies of architectures: `clone_model`, `model_from_json`."""
+"""Copies of architectures: `clone_model`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from staghorn.engine import tree
-from staghorn.engine.serialization import deserialize_keras_object
-from staghorn.layers.input import InputLayer
+from staghorn.engine.serialization import Configurable
+from staghorn.engine.symbolic import OpCall
+from staghorn.layers.core import Lambda
+from staghorn.layers.input import Input, InputLayer
 from staghorn.layers.layer import Layer
-from staghorn.models.functional import Functional
-from staghorn.models.graph_config import graph_config, rebuild_graph
+from staghorn.models.functional import Functional, takes_graph
 from staghorn.models.sequential import Sequential
-
-
-def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
-    """Make a model, with fresh weights, from what `to_json` returned.
-
-    Example:
-        >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
-        >>> staghorn.models.model_from_json(model.to_json()).output_shape
-        (None, 2)
-    """
-    return deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)
 
 
 def clone_model(
     model: Any,
     input_tensors: Any = None,
     clone_function: Callable[[Layer], Layer] | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
+    *,
+    cache: dict[int, Any] | None = None,
 ) -> Any:
-    """Copy an architecture: new layers with fresh weights.
+    """Copy an architecture: new layers with fresh weights, compiled as the model is.
 
     Args:
         model: a Sequential or Functional model; another needs a `get_config`.
         input_tensors: symbolic tensors for the copy's inputs. Default: new Inputs.
         clone_function: `layer → layer`, applied to every layer but Inputs. Default: a copy.
+        call_function: `(layer, *args, **kwargs) → outputs`, which calls the new layers of a
+            Functional model. Default: their own call.
+        recursive: go into models inside with the same functions. Default: False, as layers.
+        cache: id of a layer → its copy, for those that are copied already. Default: none.
+
+    Raises:
+        ValueError: for functions or tensors that this kind of model has no use for.
 
     Example:
         >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
@@ -44,38 +44,63 @@ def clone_model(
         >>> twin.count_params() == model.count_params()
         True
     """
+    copies: dict[int, Any] = {} if cache is None else cache
 
-    def copy(layer: Layer) -> Layer:
+    def copy(layer: Any) -> Any:
+        if id(layer) not in copies:
+            copies[id(layer)] = made(layer)
+        return copies[id(layer)]
+
+    def made(layer: Any) -> Any:
+        if isinstance(layer, OpCall):
+            return OpCall(layer.function, name=layer.name)
+        if recursive and isinstance(layer, (Sequential, Functional)):
+            call = None if isinstance(layer, Sequential) else call_function
+            return clone_model(layer, None, clone_function, call, recursive, cache=copies)
         if clone_function is not None and not isinstance(layer, InputLayer):
             return clone_function(layer)
+        if type(layer) is Lambda:  # its function may have no name
+            args, kwargs = layer._init_arguments
+            return Lambda(*args, **{**kwargs, "name": layer.name})
         return type(layer).from_config(layer.get_config())
 
     if isinstance(model, Sequential):
-        stack = model._stack
-        if input_tensors is not None:
-            stack = model.layers
-        copies = {id(layer): copy(layer) for layer in stack}
-        layers = [copies[id(layer)] for layer in stack]
-        if input_tensors is not None:
-            layers.insert(0, _one_input(input_tensors))
-        return Sequential(layers, name=model.name)
-    if isinstance(model, Functional):
-        by_name = {layer.name: layer for layer in model.layers}
+        if call_function is not None:
+            raise ValueError("clone_model: call_function is for Functional models.")
+        layers = model._stack if input_tensors is None else model.layers
+        first = [] if input_tensors is None else [_one_input(input_tensors)]
+        twin: Any = Sequential(first + [copy(layer) for layer in layers], name=model.name)
+    elif isinstance(model, Functional):
+        starts = input_tensors
+        if starts is None:
+            starts = tree.map_structure(
+                lambda t: Input(batch_shape=t.shape, dtype=t.dtype, name=t.name), model.input
+            )
 
-        def make(entry: dict[str, Any]) -> Any:
-            name = entry.get("name") if isinstance(entry, dict) else None
-            return copy(by_name[name]) if name in by_name else deserialize_keras_object(entry)
+        def call(operation: Any, args: Any, kwargs: Any) -> Any:
+            layer = copy(operation)
+            if call_function is None or isinstance(layer, OpCall):
+                return layer(*args, **kwargs)
+            return call_function(layer, *args, **kwargs)
 
-        inputs, outputs = rebuild_graph(graph_config(model), make)
-        twin = Functional(inputs, outputs, name=model.name)
-        if input_tensors is None:
-            return twin
-        ends = tree.flatten(input_tensors)
-        made = twin._graph.run(ends)
-        return Functional(
-            input_tensors, tree.pack_sequence_as(twin.output, made), name=model.name
+        outputs = model._graph.run(tree.flatten(starts), apply=call)
+        cls = type(model) if takes_graph(type(model)) else Functional
+        twin = cls(starts, tree.pack_sequence_as(model._outputs_struct, outputs), name=model.name)
+    elif clone_function or call_function or input_tensors is not None:
+        raise ValueError(
+            f"clone_model: {type(model).__name__} '{model.name}' is neither Sequential nor "
+            "Functional; it is copied whole. Leave the functions and tensors out."
         )
-    return type(model).from_config(model.get_config())
+    else:
+        twin = type(model).from_config(model.get_config())
+    if model.compiled and model._compile_arguments is not None:
+        twin.compile(**tree.map_structure(_fresh, model._compile_arguments))
+    return twin
+
+
+def _fresh(value: Any) -> Any:
+    """Return an optimizer, loss or metric without its state."""
+    return type(value).from_config(value.get_config()) if isinstance(value, Configurable) else value
 
 
 def _one_input(tensors: Any) -> Any:

@@ -50,8 +50,9 @@ class Functional(Model):
     """
 
     _keras_path = ("keras.src.models.functional", "Functional", "Functional")
-    _not_copied = Model._not_copied | {"_graph"}
-    _untracked = Model._untracked | {"_inputs_struct", "_outputs_struct", "_graph"}
+    _not_copied = Model._not_copied | {"_graph", "_loss_graph"}
+    _untracked = Model._untracked | {"_inputs_struct", "_outputs_struct", "_graph", "_loss_graph"}
+    _loss_graph: Graph | None = None  # with the tensors that `add_loss` got, as further outputs
     supports_masking = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -143,7 +144,16 @@ class Functional(Model):
         ]
         frame = current_frame()
         told = None if frame is None or frame.training is None else _telling(frame.training)
-        return self._packed(self._graph.run(values, apply=told))
+        flat = (self._loss_graph or self._graph).run(values, apply=told)
+        count = len(self.outputs)
+        self.add_loss(flat[count:])
+        return self._packed(flat[:count])
+
+    def _add_symbolic_loss(self, value: KerasTensor) -> None:
+        self._loss_graph = Graph(self.inputs, [*(self._loss_graph or self._graph).outputs, value])
+        for operation in self._loss_graph.operations:
+            if isinstance(operation, Layer):
+                self._tracker.track(operation)
 
     def _packed(self, flat: list[Any]) -> Any:
         """Put results into the form of the outputs; `outputs=[out]` gives one array (as Keras)."""

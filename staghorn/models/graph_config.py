@@ -11,13 +11,29 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from staghorn import activations
 from staghorn.engine import naming, tree
 from staghorn.engine.registry import unknown_name
-from staghorn.engine.serialization import config_value, serialize_keras_object
+from staghorn.engine.serialization import config_value, deserialize_as, serialize_keras_object
 from staghorn.engine.symbolic import KerasTensor, OpCall, has_symbolic, node_of
 from staghorn.layers.call import signature_of
 
 _OP_MODULES = ("numpy", "nn", "math", "linalg", "core", "image")
+# Where Keras has the ops of our other files; elementwise ones that are activations are in nn too.
+_OP_FILES = {"activation": "nn", "attention": "nn", "convolution": "nn", "pooling": "nn"}
+_IN_MATH = frozenset(("erf", "erfc", "erfinv", "rsqrt"))
+# Ops whose class in Keras is not called as they are.
+_OP_CLASSES = {
+    **{n: n.upper() for n in ("fft", "fft2", "ifft2", "irfft", "istft", "jvp", "psnr", "rfft")},
+    **{n: n.upper() for n in ("stft", "svd")},
+    "allclose": "AllClose",
+    "cdist": "CDist",
+    "hard_swish": "HardSilu",
+    "isin": "IsIn",
+    "searchsorted": "SearchSorted",
+    "swish": "Silu",
+}
+_OPS_OF_CLASSES = {cls: name for name, cls in _OP_CLASSES.items()}
 
 
 def graph_config(model: Any) -> dict[str, Any]:
@@ -103,8 +119,11 @@ def _split_op_call(node: Any) -> tuple[list, dict[str, Any]]:
     bound = signature.bind(*node.args, **node.kwargs)
     positional, config = [], {}
     for name, value in bound.arguments.items():
+        kind = signature.parameters[name].kind
         operand = name in ("x1", "x2", "x", "key", "condition") or has_symbolic(value)
-        if operand and signature.parameters[name].kind is not inspect.Parameter.VAR_KEYWORD:
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            positional.extend(value)
+        elif operand and kind is not inspect.Parameter.VAR_KEYWORD:
             positional.append(value)
         else:
             config[name] = value
@@ -115,7 +134,7 @@ def _operation_config(operation: Any, nodes: list) -> dict[str, Any]:
     if not isinstance(operation, OpCall):
         return serialize_keras_object(operation)
     name = operation.function.__name__
-    class_name = "".join(part.capitalize() for part in name.split("_"))
+    class_name = _OP_CLASSES.get(name) or "".join(part.capitalize() for part in name.split("_"))
     _, static = _split_op_call(nodes[0])
     return {
         "module": f"keras.src.ops.{_op_module(operation.function)}",
@@ -126,8 +145,15 @@ def _operation_config(operation: Any, nodes: list) -> dict[str, Any]:
 
 
 def _op_module(function: Callable) -> str:
-    module = function.__module__.rsplit(".", maxsplit=1)[-1]
-    return module if module in _OP_MODULES else "numpy"
+    module, name = function.__module__.rsplit(".", maxsplit=1)[-1], function.__name__
+    if module in _OP_MODULES:
+        return module
+    if name in _IN_MATH:
+        return "math"
+    if module == "elementwise" and name != "tanh":
+        activation = hasattr(activations, name) or name in ("hard_swish", "swish")
+        return "nn" if activation else "numpy"
+    return _OP_FILES.get(module, "numpy")
 
 
 def rebuild_graph(config: dict[str, Any], deserialize: Callable) -> tuple[Any, Any]:
@@ -183,17 +209,22 @@ class _SavedOp:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.function.__name__ == "get_item" and len(args) == 2 and isinstance(args[1], list):
             args = (args[0], tuple(args[1]))  # JSON has no tuples
+        static = dict(self.static)
+        parameters = inspect.signature(self.function).parameters
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):  # einsum(subscripts, *x)
+            args = (*(static.pop(name) for name in parameters if name in static), *args)
         call = OpCall(self.function, name=self.name)
-        return call(*args, **self.static, **kwargs)
+        return call(*args, **static, **kwargs)
 
 
 def _make_operation(entry: dict[str, Any], deserialize: Callable) -> Any:
     module = entry.get("module") or ""
     if not module.startswith("keras.src.ops."):
-        return deserialize(entry)
+        return deserialize_as("layer", entry)
     from staghorn import ops
 
-    wanted = naming.to_snake_case(entry["class_name"])
+    cls = entry["class_name"]
+    wanted = _OPS_OF_CLASSES.get(cls) or naming.to_snake_case(cls)
     if wanted not in ops.__all__:
         raise unknown_name("op", wanted, ops.__all__)
     # Beside the op's own arguments a config may hold its name and its type policy.
@@ -203,7 +234,8 @@ def _make_operation(entry: dict[str, Any], deserialize: Callable) -> Any:
         for key, value in entry["config"].items()
         if key in accepted and not (key == "dtype" and isinstance(value, dict))
     }
-    return _SavedOp(getattr(ops, wanted), entry["config"]["name"], static)
+    name = entry.get("name") or entry["config"]["name"]
+    return _SavedOp(getattr(ops, wanted), name, static)
 
 
 def _replay(waiting: list, operations: dict, made: dict, counts: dict) -> list:
@@ -222,9 +254,7 @@ def _replay(waiting: list, operations: dict, made: dict, counts: dict) -> list:
             blocked.add(name)
             continue
         outputs = operations[name](*args, **kwargs)
-        made[name, counts[name]] = [
-            t for t in tree.flatten(outputs) if isinstance(t, KerasTensor)
-        ]
+        made[name, counts[name]] = [t for t in tree.flatten(outputs) if isinstance(t, KerasTensor)]
         counts[name] += 1
     return left
 
@@ -246,8 +276,4 @@ def _node_arguments(node: Any, made: dict) -> tuple[list, dict]:
             return {key: argument(v) for key, v in value.items()}
         return value
 
-    if isinstance(node, list):  # Keras 2: [[layer, call, output, kwargs], ...]
-        tensors = [made[item[0], item[1]][item[2]] for item in node]
-        kwargs = node[0][3] if node and len(node[0]) > 3 else {}
-        return [tensors[0] if len(tensors) == 1 else tensors], argument(kwargs)
     return argument(node["args"]), argument(node["kwargs"])

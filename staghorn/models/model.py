@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from staghorn.engine.config_check import building
 from staghorn.engine.registry import suggestion
 from staghorn.engine.serialization import (
     custom_object_scope,
     deserialize_keras_object,
+    is_builtin,
     serialize_keras_object,
 )
 from staghorn.layers.layer import Layer
+from staghorn.models.old_methods import OldMethods
 from staghorn.training.trainer import Trainer
 
 
@@ -31,15 +35,13 @@ def _check_functional_words(name: str, kwargs: dict) -> None:
     wanted = "Write Model(inputs=..., outputs=...)."
     for wrong, right in (("input", "inputs"), ("output", "outputs")):
         if wrong in kwargs:
-            raise TypeError(
-                f"{name}: unknown argument {wrong!r}. Did you mean {right!r}? {wanted}"
-            )
+            raise TypeError(f"{name}: unknown argument {wrong!r}. Did you mean {right!r}? {wanted}")
     for given, absent in (("inputs", "outputs"), ("outputs", "inputs")):
         if given in kwargs and absent not in kwargs:
             raise TypeError(f"{name}: {given!r} was given without {absent!r}. {wanted}")
 
 
-class Model(Trainer, Layer):
+class Model(OldMethods, Trainer, Layer):
     """A Layer with `compile`, `fit`, `evaluate`, `predict`, `save`.
 
     `Model(inputs, outputs)` makes a Functional model from symbolic tensors; a subclass writes
@@ -66,6 +68,7 @@ class Model(Trainer, Layer):
     """
 
     _not_copied = Layer._not_copied | {"_executor"}
+    unnamed = ("inputs", "outputs")
     _executor = None  # compiled programs: a copy makes its own
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -132,11 +135,52 @@ class Model(Trainer, Layer):
             "it, or make the model with Model(inputs, outputs)."
         )
 
-    def summary(self, *args: Any, **kwargs: Any) -> None:
-        """Print a table of the layers, their shapes and sizes."""
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+        show_costs: bool = False,
+    ) -> None:
+        """Print a table of the layers with their output shapes and sizes, then the totals.
+
+        Args:
+            line_length: width in characters. Default: what the columns need, at most the terminal.
+            positions: where the columns end: shares of the width, or characters.
+            print_fn: gets the whole text, without colours, as one string. Default: print it.
+            expand_nested: also show the layers inside models inside. Default: False.
+            show_trainable: add a column that says Y or N. Default: False.
+            layer_range: names (or regular expressions) of the first and last layer to show.
+            show_costs: add multiply-adds and activation memory, for one sample. Default: False.
+
+        Raises:
+            ValueError: for columns that do not fit or a range that names no layer.
+
+        Example:
+            >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(8)])
+            >>> lines = []
+            >>> model.summary(print_fn=lines.append, show_costs=True)
+            >>> " Multiply-adds: 32 per sample" in lines[0]
+            True
+
+        Notes:
+            `staghorn.visualization.print_summary` says how the table differs from Keras's.
+        """
         from staghorn.visualization.summary import print_summary
 
-        print_summary(self, *args, **kwargs)
+        print_summary(
+            self,
+            line_length,
+            positions,
+            print_fn,
+            expand_nested,
+            show_trainable,
+            layer_range,
+            show_costs,
+        )
 
     # Files ---------------------------------------------------------------------------------
 
@@ -179,7 +223,7 @@ class Model(Trainer, Layer):
         """Make a model from what `get_config` returned."""
         from staghorn.models.functional import Functional, functional_from_config, is_graph_config
 
-        with custom_object_scope(custom_objects or {}):
+        with custom_object_scope(custom_objects or {}), building(config, ours=is_builtin(cls)):
             if is_graph_config(config) and (cls is Model or issubclass(cls, Functional)):
                 return functional_from_config(cls, config)
             return super().from_config(config)

@@ -6,8 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from staghorn.engine import naming
+from staghorn.engine.config_check import building
 from staghorn.engine.graph import Graph
-from staghorn.engine.serialization import deserialize_keras_object, serialize_keras_object
+from staghorn.engine.serialization import (
+    custom_object_scope,
+    deserialize_as,
+    serialize_keras_object,
+)
 from staghorn.engine.symbolic import KerasTensor, connect, is_symbolic
 from staghorn.layers.input import Input, InputLayer
 from staghorn.layers.layer import Layer
@@ -97,6 +102,10 @@ class Sequential(Model):
             >>> model.output_shape
             (None, 2)
         """
+        branches = getattr(layer, "_branches", None)
+        if branches is not None and not self._stack:  # Keras 1's Merge
+            branches.begin(self, layer)
+            return
         layer = self._check_layer(layer)
         shape = getattr(layer, "_wanted_batch_shape", None)
         if not self._stack and not isinstance(layer, InputLayer):
@@ -347,17 +356,18 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:
-        model = cls(name=config.get("name"))
-        made: dict[Any, Layer] = {}  # one layer may stand in the stack twice
-        for entry in config["layers"]:
-            name = entry["config"].get("name")
-            if name not in made:
-                made[name] = deserialize_keras_object(entry, custom_objects=custom_objects)
-            model.add(made[name], rebuild=False)
-        model._rebuild()
-        shape = config.get("build_input_shape")
-        if not model.built and shape and model._stack:
-            model.build(tuple(shape))
-        if config.get("trainable") is False:
-            model.trainable = False
-        return model
+        with custom_object_scope(custom_objects or {}), building(config):
+            model = cls(name=config.get("name"))
+            made: dict[Any, Layer] = {}  # one layer may stand in the stack twice
+            for entry in config["layers"]:
+                name = entry["config"].get("name")
+                if name not in made:
+                    made[name] = deserialize_as("layer", entry)
+                model.add(made[name], rebuild=False)
+            model._rebuild()
+            shape = config.get("build_input_shape")
+            if not model.built and shape and model._stack:
+                model.build(tuple(shape))
+            if config.get("trainable") is False:
+                model.trainable = False
+            return model

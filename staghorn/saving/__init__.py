@@ -12,7 +12,9 @@ from staghorn.engine.serialization import (
 from staghorn.engine.serialization import serialize_keras_object as serialize_keras_object
 from staghorn.saving.errors import CorruptFileError as CorruptFileError
 from staghorn.saving.errors import UnsafeFileError as UnsafeFileError
+from staghorn.saving.inspection import inspect as inspect
 from staghorn.saving.models import load_model as load_model
+from staghorn.saving.models import model_from_json as model_from_json
 from staghorn.saving.models import save_model as save_model
 from staghorn.saving.weights import load_weights as load_weights
 from staghorn.saving.weights import save_weights as save_weights
@@ -26,6 +28,7 @@ __all__ = [
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "inspect",
     "load_model",
     "load_weights",
     "register_keras_serializable",

@@ -14,11 +14,13 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from staghorn.saving.atomic import read_again_if_replaced
 from staghorn.saving.errors import CorruptFileError, UnsafeFileError
 from staghorn.saving.hdf5 import WeightsFile, read_hdf5
 
@@ -28,11 +30,11 @@ KERAS_VERSION = "3.15.1"
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 _MAX_MEMBERS = 10_000
-_MAX_JSON = 256 << 20
-# Deflated members: an honest one does not grow a hundredfold.
-_MAX_EXPANSION = 100
+_MAX_JSON = 64 << 20
+# Deflated members: all of them together may have so many times the size of the file.
+_MAX_EXPANSION = 4
 _EXPANSION_FLOOR = 16 << 20
-_LOCAL_HEADER = 30
+_LOCAL_HEADER, _END, _NO_COMMENT = 30, b"PK\x05\x06", b"\0\0"
 _ENCRYPTED = 0x1
 _BAD_NAME = re.compile(r"(^/)|(^[A-Za-z]:)|\\|\0|(^|/)\.\.?(/|$)|//")
 
@@ -59,6 +61,13 @@ class Archive:
             )
         return config
 
+    def metadata(self) -> dict[str, Any]:
+        """Return the parsed `metadata.json`; empty if there is none."""
+        if METADATA not in self.members:
+            return {}
+        found = parse_json(self.members[METADATA], f"{self.where}, member '{METADATA}'")
+        return found if isinstance(found, dict) else {}
+
     def weights(self) -> WeightsFile:
         """Return the examined `model.weights.h5`."""
         return read_hdf5(self._member(WEIGHTS), f"{self.where}, member '{WEIGHTS}'")
@@ -83,18 +92,31 @@ class Archive:
 # Writing -------------------------------------------------------------------------------------
 
 
-def members_of(config: dict[str, Any], weights: bytes, assets: Mapping[str, bytes]) -> dict:
-    """Return all members of an archive by name, in the order of the file."""
+def members_of(
+    config: dict[str, Any],
+    weights: bytes,
+    assets: Mapping[str, bytes],
+    extra: Mapping[str, bytes],
+) -> dict[str, bytes]:
+    """Return all members of an archive but the metadata by name, in the order of the file."""
+    content = {CONFIG: json.dumps(config).encode(), WEIGHTS: weights}
+    return content | {ASSETS + path: data for path, data in sorted(assets.items())} | {**extra}
+
+
+def origin() -> dict[str, str]:
+    """Return what the metadata say of where and when a model was saved."""
     from staghorn import __version__
 
-    content = {CONFIG: json.dumps(config).encode(), WEIGHTS: weights}
-    content |= {ASSETS + path: data for path, data in sorted(assets.items())}
-    metadata = {
+    return {
         "keras_version": KERAS_VERSION,
         "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
         "staghorn_version": __version__,
-        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
     }
+
+
+def checked_members(content: Mapping[str, bytes], **metadata: Any) -> dict[str, bytes]:
+    """Put metadata with the checksums of all members in front of them."""
+    metadata["sha256"] = {n: hashlib.sha256(data).hexdigest() for n, data in content.items()}
     return {METADATA: json.dumps(metadata).encode(), **content}
 
 
@@ -111,9 +133,22 @@ def write_archive(file: BinaryIO, members: Mapping[str, bytes]) -> None:
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members.items():
-            info = zipfile.ZipInfo(name, _DATE)
-            info.external_attr = 0o600 << 16
-            archive.writestr(info, data)
+            _add(archive, name, data)
+
+
+def write_checked_archive(file: BinaryIO, content: Mapping[str, bytes], **metadata: Any) -> None:
+    """Write `checked_members`, the metadata last: a thread makes the sums during the writing."""
+    with ThreadPoolExecutor(1) as thread, zipfile.ZipFile(file, "w") as archive:
+        members = thread.submit(checked_members, content, **metadata)
+        for name, data in content.items():
+            _add(archive, name, data)
+        _add(archive, METADATA, members.result()[METADATA])
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, _DATE)
+    info.external_attr = 0o600 << 16
+    archive.writestr(info, data)
 
 
 def write_folder(folder: Path, members: Mapping[str, bytes]) -> None:
@@ -145,7 +180,7 @@ def read_archive(path: str | os.PathLike[str]) -> Archive:
     """
     path = Path(path)
     if path.is_dir():
-        return _read_folder(path)
+        return read_again_if_replaced(lambda: _read_folder(path), lambda: _version(path))
     if not path.exists():
         raise FileNotFoundError(f"There is no file {str(path)!r}.{_similar(path)}")
     with open(path, "rb") as file:
@@ -166,6 +201,13 @@ def parse_archive(file: BinaryIO, where: str) -> Archive:
     if file.read(4) != b"PK\x03\x04":
         raise CorruptFileError(
             f"{where} is not a '.keras' file: it does not begin as a zip archive does."
+        )
+    file.seek(max(0, size - 22))
+    end = file.read()
+    if end[:4] != _END or end[-2:] != _NO_COMMENT:
+        raise CorruptFileError(
+            f"{where} does not end as a zip archive without a comment does: it is damaged, "
+            "incomplete, or more than a '.keras' file."
         )
     try:
         with zipfile.ZipFile(file) as archive:
@@ -191,6 +233,8 @@ def check_members(infos: list[zipfile.ZipInfo], size: int, where: str) -> None:
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         problem = _member_problem(info)
+        if not end and info.header_offset:
+            problem = f"begins at byte {info.header_offset:,}, behind something else"
         if info.header_offset < end:
             problem = "overlaps another member"
         end = info.header_offset + _LOCAL_HEADER + len(info.filename) + info.compress_size
@@ -198,6 +242,9 @@ def check_members(infos: list[zipfile.ZipInfo], size: int, where: str) -> None:
             problem = f"declares {info.compress_size:,} bytes, more than the file has left"
         if problem:
             raise UnsafeFileError(f"{where}, member {info.filename!r}: it {problem}.")
+    total = sum(info.file_size for info in infos)
+    if total > max(_EXPANSION_FLOOR, _MAX_EXPANSION * size):
+        raise UnsafeFileError(f"{where} would grow from {size:,} to {total:,} bytes.")
 
 
 def _member_problem(info: zipfile.ZipInfo) -> str | None:
@@ -208,40 +255,50 @@ def _member_problem(info: zipfile.ZipInfo) -> str | None:
     if info.compress_type == zipfile.ZIP_STORED:
         if info.file_size != info.compress_size:
             return f"declares {info.file_size:,} bytes and stores {info.compress_size:,}"
-    elif info.compress_type == zipfile.ZIP_DEFLATED:
-        if info.file_size > max(_EXPANSION_FLOOR, _MAX_EXPANSION * info.compress_size):
-            return f"would grow from {info.compress_size:,} to {info.file_size:,} bytes"
-    else:
+    elif info.compress_type != zipfile.ZIP_DEFLATED:
         return f"is compressed by method {info.compress_type}; only deflate is read"
     return None
 
 
+def _version(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
 def _read_folder(folder: Path) -> Archive:
     where = f"folder '{folder}'"
+    _check_plain(folder / ASSETS, folder, where)
     members = {}
-    for name in (METADATA, CONFIG, WEIGHTS):
-        if (folder / name).is_file():
-            members[name] = (folder / name).read_bytes()
-    for path in sorted((folder / ASSETS).rglob("*")):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise UnsafeFileError(f"{where}: '{path.relative_to(folder)}' is not a plain file.")
+    wanted = [folder / name for name in (METADATA, CONFIG, WEIGHTS)]
+    for path in [*wanted, *sorted((folder / ASSETS).rglob("*"))]:
+        _check_plain(path, folder, where)
         if path.is_file():
             members[path.relative_to(folder).as_posix()] = path.read_bytes()
+        elif path in wanted and path.exists():
+            raise UnsafeFileError(f"{where}: '{path.name}' is not a file.")
     return _verified(Archive(where, members))
+
+
+def _check_plain(path: Path, folder: Path, where: str) -> None:
+    """Refuse what is no file or folder, and links to elsewhere."""
+    target, home, name = path.resolve(), folder.resolve(), path.relative_to(folder)
+    # Hugging Face's cache keeps the files of all versions in one folder, and links to them.
+    shared = home.parent.parent / "blobs" if home.parent.name == "snapshots" else home
+    if not (target.is_relative_to(home) or target.is_relative_to(shared)):
+        raise UnsafeFileError(f"{where}: '{name}' leads out of the folder, to '{target}'.")
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise UnsafeFileError(f"{where}: '{name}' is not a plain file.")
 
 
 def _verified(archive: Archive) -> Archive:
     """Compare the members with the checksums, where the file has them (ours does)."""
-    if METADATA not in archive.members:
-        return archive
-    metadata = parse_json(archive.members[METADATA], f"{archive.where}, member '{METADATA}'")
-    sums = metadata.get("sha256") if isinstance(metadata, dict) else None
+    sums = archive.metadata().get("sha256")
     if not isinstance(sums, dict):
         return archive
     missing = sorted(set(sums) - set(archive.members))
     if missing:
         raise CorruptFileError(f"{archive.where} is not complete: it lacks {missing}.")
-    for name in (CONFIG, WEIGHTS, *sums):
+    for name in {CONFIG, WEIGHTS, *sums}:
         if name in archive.members and sums.get(name) != _sha256(archive.members[name]):
             raise CorruptFileError(
                 f"{archive.where}, member '{name}': its content does not match the checksum in "

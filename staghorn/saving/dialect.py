@@ -10,6 +10,7 @@ from typing import Any
 
 _VARIANCE_SCALING = {"input_axes": None, "output_axes": None}  # keras 3.15
 _QUANTIZATION = {"quantization_config": None}  # keras 3.13
+_HASHING = {"oov_method": "floormod", "salt": None}
 
 # class → the later keys and their defaults
 _LATER_KEYS: dict[str, dict[str, Any]] = {
@@ -31,7 +32,16 @@ _LATER_KEYS: dict[str, dict[str, Any]] = {
     "HeNormal": _VARIANCE_SCALING,
     "LecunUniform": _VARIANCE_SCALING,
     "LecunNormal": _VARIANCE_SCALING,
+    # keras 3.11 to 3.15
+    "IntegerLookup": _HASHING,
+    "StringLookup": _HASHING,
 }
+# The family of a class of which another has the same name.
+_LATER_IN: dict[str, dict[str, dict[str, Any]]] = {
+    "keras.losses": {"SparseCategoricalCrossentropy": {"axis": -1}},
+    "keras.metrics": {"SparseCategoricalCrossentropy": {"ignore_class": None}},
+}
+_OPS = "keras.src.ops."
 
 
 def oldest_dialect(config: Any) -> Any:
@@ -52,9 +62,16 @@ def oldest_dialect(config: Any) -> Any:
         return config
     result = {key: oldest_dialect(value) for key, value in config.items()}
     module, inner = result.get("module"), result.get("config")
-    if isinstance(module, str) and module.split(".")[0] == "keras" and isinstance(inner, dict):
-        later = _LATER_KEYS.get(str(result.get("class_name")), {})
-        result["config"] = {
-            key: value for key, value in inner.items() if key not in later or value != later[key]
-        }
+    if not isinstance(module, str) or not isinstance(inner, dict):
+        return result
+    if module.startswith(_OPS) and "name" in result:  # which is the same one, beside the config
+        later = {"name": result["name"]}
+    elif module.split(".")[0] == "keras":
+        cls = str(result.get("class_name"))
+        later = {**_LATER_KEYS.get(cls, {}), **_LATER_IN.get(module, {}).get(cls, {})}
+    else:
+        return result
+    result["config"] = {
+        key: value for key, value in inner.items() if key not in later or value != later[key]
+    }
     return result

@@ -6,9 +6,11 @@ there. Every object of a file is examined before the first byte of data is read.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,26 +20,39 @@ import numpy as np
 
 from staghorn.saving.errors import CorruptFileError, UnsafeFileError
 
-# A chunk is stored behind a checksum; HDF5 allows 4 GiB per chunk.
-_MAX_CHUNK = 1 << 30
+# Bytes of a chunk, each stored behind a checksum. HDF5 copies chunks one by one: from memory that
+# is in use already, this many take a quarter of the time that large ones take.
+_CHUNK = 2 << 20
+_FEW_ROWS = 8
+_SMALL = 1 << 16
 _FILTERS = {
     h5py.h5z.FILTER_DEFLATE: "gzip",
     h5py.h5z.FILTER_SHUFFLE: "shuffle",
     h5py.h5z.FILTER_FLETCHER32: "fletcher32",
 }
-# Deflate cannot make more than 1032 bytes of one; weights do not compress a hundredfold.
-_MAX_EXPANSION = 100
-_EXPANSION_FLOOR = 64 << 20
+# Compressed arrays: all of them together may have so many times the size of the file.
+_MAX_EXPANSION = 4
+_EXPANSION_FLOOR = 16 << 20
 _MAX_OBJECTS = 2_000_000
+# Texts of any length stand in heaps; every name in a list may point at the same one.
+_HEAP = re.compile(rb"GCOL\x01\0\0\0")
+_MAX_TEXT = 1 << 30
 # Written behind the HDF5 data, where readers of HDF5 do not look.
 _TRAILER = b"SGHNSHA2"
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-def write_hdf5(groups: Mapping[str, tuple[str | None, Mapping[str, Any]]]) -> bytes:
+# path → (name attribute, key → array)
+Groups = Mapping[str, tuple[str | None, Mapping[str, Any]]]
+
+
+def write_hdf5(groups: Groups, checksums: bool = True) -> bytes:
     """Return an HDF5 file with the given groups; the same groups give the same bytes.
 
     Args:
         groups: path → (name attribute, key → array). Every path gets a `vars` group.
+        checksums: give each array checksums, which all readers of HDF5 verify; needless inside of
+            a file that has others. Default: True.
 
     Example:
         >>> from staghorn.saving.hdf5 import read_hdf5, write_hdf5
@@ -54,7 +69,7 @@ def write_hdf5(groups: Mapping[str, tuple[str | None, Mapping[str, Any]]]) -> by
             if name is not None:
                 group.attrs["name"] = name
             for key, value in arrays.items():
-                _write_array(group, key, _plain_array(path, key, value))
+                _write_array(group, key, _plain_array(path, key, value), checksums)
     return buffer.getvalue()
 
 
@@ -68,19 +83,26 @@ def _plain_array(path: str, key: str, value: Any) -> np.ndarray:
     return array
 
 
-def _write_array(group: h5py.Group, key: str, array: np.ndarray) -> None:
+def _write_array(group: h5py.Group, key: str, array: np.ndarray, checksums: bool) -> None:
     # HDF5 has no bfloat16: two opaque bytes and a mark, as Keras does.
     is_bfloat16 = array.dtype == ml_dtypes.bfloat16
     plain = array.view("V2") if is_bfloat16 else array
-    if array.ndim and array.size:
-        rows = max(1, min(len(array), _MAX_CHUNK * len(array) // array.nbytes))
-        dataset = group.create_dataset(
-            key, data=plain, chunks=(rows, *array.shape[1:]), fletcher32=True
-        )
+    if array.nbytes > _SMALL and not checksums:
+        dataset = group.create_dataset(key, data=plain)
+    elif array.ndim and array.size:
+        chunks = (_rows_of_chunk(array), *array.shape[1:])
+        dataset = group.create_dataset(key, data=plain, chunks=chunks, fletcher32=True)
     else:
         dataset = _write_inside_header(group, key, plain)
     if is_bfloat16:
         dataset.attrs["dtype"] = "bfloat16"
+
+
+def _rows_of_chunk(array: np.ndarray) -> int:
+    most = _CHUNK * len(array) // array.nbytes
+    if most < _FEW_ROWS:
+        return 1  # the last chunk is stored whole; more rows would waste a part of it
+    return -(-len(array) // -(-len(array) // most))
 
 
 def _write_inside_header(group: h5py.Group, key: str, array: np.ndarray) -> h5py.Dataset:
@@ -96,13 +118,18 @@ def _write_inside_header(group: h5py.Group, key: str, array: np.ndarray) -> h5py
     return h5py.Dataset(identity)
 
 
+def trailer(data: bytes) -> bytes:
+    """Return a mark and the SHA-256 of the data; readers of HDF5 ignore what follows its end."""
+    return _TRAILER + hashlib.sha256(data).digest()
+
+
 def with_trailer(data: bytes) -> bytes:
-    """Append a mark and the SHA-256 of the data; readers of HDF5 ignore what follows its end."""
-    return data + _TRAILER + hashlib.sha256(data).digest()
+    """Return the data and its `trailer`."""
+    return data + trailer(data)
 
 
 def check_trailer(data: bytes, where: str) -> None:
-    """Check what `with_trailer` appended; data without it passes."""
+    """Check the `trailer` of data; data without it passes."""
     start = len(data) - len(_TRAILER) - hashlib.sha256().digest_size
     if start < 0 or data[start : start + len(_TRAILER)] != _TRAILER:
         return
@@ -152,13 +179,17 @@ class WeightsFile:
     def __init__(self, data: bytes, where: str) -> None:
         self.where = where
         self.arrays: dict[str, tuple[tuple[int, ...], str]] = {}  # path → shape, type
+        self._data = data
+        self._expanded = 0
         check_trailer(data, where)
+        if not data.startswith(_SIGNATURE):
+            raise CorruptFileError(f"{where} is not an HDF5 file, or something stands before it.")
         try:
             self._file = h5py.File(io.BytesIO(data), "r")
             self._examine()
         except (CorruptFileError, UnsafeFileError):
             raise
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise CorruptFileError(
                 f"{where} cannot be read as HDF5; it is damaged or incomplete. ({error})"
             ) from error
@@ -170,6 +201,10 @@ class WeightsFile:
             if self.has(group):
                 return Entry(self, group)
         return Entry(self, None)
+
+    def count(self) -> int:
+        """Return how many numbers the file holds."""
+        return sum(math.prod(shape) for shape, _ in self.arrays.values())
 
     def has(self, path: str) -> bool:
         """Say whether there is a group or array of that path."""
@@ -188,16 +223,72 @@ class WeightsFile:
         """Return the paths of the groups that hold arrays."""
         return sorted(self._members)
 
+    def text(self, name: str) -> str | None:
+        """Return a text that the file itself has as an attribute, or None."""
+        found = self._texts("", name)
+        return found[0] if found else None
+
+    def names(self, group: str, name: str) -> list[str] | None:
+        """Return a list of names, the attribute of a group; long lists come in numbered parts."""
+        if group and group not in self._groups:
+            return None
+        found = self._texts(group, name)
+        part = 0
+        while found is None or part:
+            more = self._texts(group, f"{name}{part}")
+            if more is None:
+                break
+            found, part = [*(found or []), *more], part + 1
+        return found
+
+    def _texts(self, group: str, name: str) -> list[str] | None:
+        where = f"{group}@{name}"
+        try:
+            owner = self._file[group] if group else self._file
+            if name not in owner.attrs:
+                return None
+            attribute = h5py.h5a.open(owner.id, name.encode())
+            kind, count = attribute.get_type(), attribute.get_space().get_simple_extent_npoints()
+            if not count:
+                return []  # whose type is any
+            if not isinstance(kind, h5py.h5t.TypeStringID):
+                raise self._unsafe(where, "is not a text")
+            if kind.is_variable_str() and count * self._largest_heap > _MAX_TEXT:
+                raise self._unsafe(where, f"is a list of {count} texts that may be too large")
+            values = np.ravel(owner.attrs[name]).tolist()
+            return [v.decode("utf-8") if isinstance(v, bytes) else v for v in values]
+        except UnsafeFileError:
+            raise
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+            raise CorruptFileError(f"{self.where}: '{where}' is damaged. ({error})") from error
+
+    @functools.cached_property
+    def _largest_heap(self) -> int:
+        sizes = (self._data[m.end() : m.end() + 8] for m in _HEAP.finditer(self._data))
+        return max((int.from_bytes(size, "little") for size in sizes), default=0)
+
     def read(self, path: str) -> np.ndarray:
         """Return one array."""
         try:
             dataset = self._file[path]
-            array = np.asarray(dataset[()])
-        except (OSError, RuntimeError, KeyError) as error:
+            array = self._view(dataset)
+            if array is None:
+                array = np.asarray(dataset[()])
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
             raise CorruptFileError(
                 f"{self.where}: the array '{path}' is damaged. ({error})"
             ) from error
         return array.view(ml_dtypes.bfloat16) if self.arrays[path][1] == "bfloat16" else array
+
+    def _view(self, dataset: h5py.Dataset) -> np.ndarray | None:
+        """Return an array without a copy, if it lies in the file as it is in memory."""
+        if dataset.shape is None:
+            return None
+        start, count = dataset.id.get_offset(), math.prod(dataset.shape)
+        plain = dataset.dtype.kind in "fiu" and dataset.dtype.isnative
+        if not (start and plain and start + count * dataset.dtype.itemsize <= len(self._data)):
+            return None
+        return np.frombuffer(self._data, dataset.dtype, count, start).reshape(dataset.shape)
 
     def _examine(self) -> None:
         """Visit everything once, without following a link out of the tree."""
@@ -236,9 +327,8 @@ class WeightsFile:
         if any(number not in _FILTERS for number in filters):
             raise self._unsafe(path, f"needs the HDF5 filters {filters}, which are not used here")
         dtype = dataset.id.get_type()
-        mark = self._type_mark(path, dataset)
-        if isinstance(dtype, h5py.h5t.TypeOpaqueID) and dtype.get_size() == 2 and mark:
-            name = mark
+        if isinstance(dtype, h5py.h5t.TypeOpaqueID) and dtype.get_size() == 2:
+            name = "bfloat16"  # marked so by an attribute, but not in Keras's old format
         elif isinstance(dtype, (h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatID, h5py.h5t.TypeEnumID)):
             name = dataset.dtype.name
         else:
@@ -249,20 +339,14 @@ class WeightsFile:
         self._check_size(path, dataset, shape, h5py.h5z.FILTER_DEFLATE in filters)
         return shape, name
 
-    def _type_mark(self, path: str, dataset: h5py.Dataset) -> str | None:
-        if "dtype" not in dataset.attrs:
-            return None
-        mark = h5py.h5a.open(dataset.id, b"dtype")
-        if mark.get_storage_size() > 64:
-            raise self._unsafe(path, "has an overlong type mark")
-        return "bfloat16" if dataset.attrs["dtype"] in ("bfloat16", b"bfloat16") else None
-
     def _check_size(
         self, path: str, dataset: h5py.Dataset, shape: tuple[int, ...], compressed: bool
     ) -> None:
         declared = math.prod(shape) * dataset.dtype.itemsize
         stored = dataset.id.get_storage_size()
-        allowed = max(_EXPANSION_FLOOR, _MAX_EXPANSION * stored) if compressed else stored
+        self._expanded += declared if compressed else 0
+        limit = max(_EXPANSION_FLOOR, _MAX_EXPANSION * len(self._data))
+        allowed = limit + declared - self._expanded if compressed else stored
         if declared > allowed or (declared and not stored):
             raise self._unsafe(
                 path,
@@ -277,8 +361,13 @@ class WeightsFile:
 
 
 def _spellings(path: str) -> tuple[str, ...]:
-    # TensorFlow's Keras 2.12 and 2.13 had another name for the layers of a model.
-    return (path, path.replace("layers", "_layer_checkpoint_dependencies"))
+    # TensorFlow's Keras 2.12 and 2.13 had another name for the layers of a model, and Keras 2
+    # private ones for those of MultiHeadAttention.
+    return (
+        path,
+        path.replace("layers", "_layer_checkpoint_dependencies"),
+        re.sub(r"/(?=(query|key|value|output)_dense$)", "/_", path),
+    )
 
 
 def read_hdf5(data: bytes, where: str = "the weights") -> WeightsFile:

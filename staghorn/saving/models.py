@@ -7,29 +7,47 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from staghorn.engine.config_check import building, check_config
+from staghorn.engine.placeholders import weights_from_file
 from staghorn.engine.serialization import (
     custom_object_scope,
     deserialize_keras_object,
     serialize_keras_object,
 )
+from staghorn.engine.spellings import say_once
 from staghorn.saving.archive import (
     CONFIG,
     Archive,
+    checked_members,
     members_of,
+    origin,
+    parse_json,
     read_archive,
-    write_archive,
+    write_checked_archive,
     write_folder,
 )
 from staghorn.saving.assets import collect_assets, hand_out_assets
 from staghorn.saving.atomic import replacing_file, replacing_folder
-from staghorn.saving.config_check import check_config
 from staghorn.saving.dialect import oldest_dialect
 from staghorn.saving.errors import CorruptFileError, UnsafeFileError
-from staghorn.saving.weights import check_overwrite, restore, weights_bytes
+from staghorn.saving.hdf5 import WeightsFile
+from staghorn.saving.keras2_config import modern_config, modern_training
+from staghorn.saving.legacy import (
+    SUFFIXES,
+    configs_of,
+    restore_legacy,
+    save_legacy,
+)
+from staghorn.saving.supplied import Supplied, named_lambdas, unknown_names
+from staghorn.saving.weights import check_overwrite, open_weights, restore, weights_bytes
 
-_LEGACY = """\
-{call}: {path!r} names the old HDF5 model format, which is not written or read here.
-Use the '.keras' format:    {example}"""
+_TOO_DEEP = "{where}: the model is nested too deeply."
+
+_NOT_BUILT = """\
+{where}: the old HDF5 format does not say for which shapes a {cls} was built. Make it in Python:
+    model = {cls}(...)
+    model(inputs)
+    model.load_weights({path!r})"""
 
 _NOT_COMPILED = """\
 {where}: the model was read, but it cannot be compiled as it was when it was saved.
@@ -39,15 +57,25 @@ or load it uncompiled:      load_model(path, compile=False)"""
 
 
 def save_model(
-    model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: bool = True
+    model: Any,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    zipped: bool = True,
+    include_optimizer: bool = True,
+    save_format: str | None = None,
+    extra: Mapping[str, bytes] | None = None,
 ) -> None:
     """Save architecture, weights, and the optimizer's state, in Keras 3's `.keras` format.
 
     Args:
         model: the model.
-        filepath: file name that ends in `.keras`; with `zipped=False`, name of a folder.
+        filepath: file name that ends in `.keras`; with `zipped=False`, name of a folder. A name
+            that ends in `.h5` or `.hdf5` gives Keras 2's format.
         overwrite: replace what is there. Default: True.
         zipped: one zip file, or a folder with the same content. Default: True.
+        include_optimizer: for `.h5` files: save how it was compiled. Default: True.
+        save_format: the old way to say what the name's ending says. Default: None.
+        extra: further members, name → content, which loading leaves alone. Default: None.
 
     Raises:
         ValueError: wrong file name, or weights that have no place in a file.
@@ -66,28 +94,34 @@ def save_model(
     only where the model needs it.
     """
     path = os.fspath(filepath)
-    if zipped and path.endswith((".h5", ".hdf5")):
-        example = f"model.save({os.path.splitext(path)[0] + '.keras'!r})"
-        raise ValueError(_LEGACY.format(call="save_model", path=path, example=example))
+    if save_format is not None:
+        say_once("save_format=", "a file name that ends in '.keras'", "save_model")
+    if zipped and path.endswith(SUFFIXES):
+        check_overwrite(path, overwrite)
+        save_legacy(model, path, include_optimizer=include_optimizer)
+        return
     if zipped and not path.endswith(".keras"):
         raise ValueError(
             f"save_model: the file name must end in '.keras', got {path!r}. "
             f"Write    model.save({path + '.keras'!r})"
         )
     check_overwrite(path, overwrite)
-    members = model_members(model)
+    members = model_members(model, extra)
     if zipped:
         with replacing_file(path) as file:
-            write_archive(file, members)
+            write_checked_archive(file, members, **origin())
     else:
         with replacing_folder(path) as folder:
-            write_folder(folder, members)
+            write_folder(folder, checked_members(members, **origin()))
 
 
-def model_members(model: Any) -> dict[str, bytes]:
-    """Return the content of a model's archive."""
-    config = oldest_dialect(serialize_keras_object(model))
-    return members_of(config, weights_bytes(model), collect_assets(model))
+def model_members(model: Any, extra: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
+    """Return the content of a model's archive, without its metadata."""
+    with named_lambdas(model):
+        config = oldest_dialect(serialize_keras_object(model))
+    return members_of(
+        config, weights_bytes(model, checksums=False), collect_assets(model), extra or {}
+    )
 
 
 def load_model(
@@ -95,14 +129,17 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
+    replace: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Load a model from a `.keras` file, or from a folder that was saved with `zipped=False`.
+    """Load a model from a `.keras` or `.h5` file, or a folder saved with `zipped=False`.
 
     Args:
-        filepath: the file; Staghorn's or Keras's.
+        filepath: the file; Staghorn's, or of any Keras from 2.0 on.
         custom_objects: name → your class or function, for what is not registered. Default: None.
         compile: compile it as it was, with the optimizer's state. Default: True.
         safe_mode: accepted for Keras's sake: code in a file never runs here. Default: True.
+        replace: name of a Lambda layer → its function, since files hold no code that is run; a
+            mask function goes by "name.mask". Default: None.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -124,54 +161,112 @@ def load_model(
     """
     del safe_mode
     path = Path(filepath)
-    if path.suffix in (".h5", ".hdf5"):
-        example = "open it in Keras once, and there    model.save('model.keras')"
-        raise ValueError(_LEGACY.format(call="load_model", path=str(path), example=example))
-    return model_from_archive(read_archive(path), custom_objects, compile)
+    supplied = Supplied(custom_objects or {}, replace or {})
+    if path.suffix in SUFFIXES:
+        return _model_from_legacy(open_weights(path), str(path), supplied, compile)
+    return model_from_archive(read_archive(path), supplied, compile)
 
 
-def model_from_archive(
-    archive: Archive, custom_objects: Mapping[str, Any] | None = None, compile: bool = True
-) -> Any:
+def model_from_archive(archive: Archive, supplied: Supplied, compile: bool = True) -> Any:
     """Make the model that an archive describes."""
     config = archive.config()
-    compile_config = config.pop("compile_config", None)
-    if compile_config is not None:
-        check_config(compile_config, f"{archive.where}, member '{CONFIG}'", ("compile_config",))
+    training = config.pop("compile_config", None)
     weights = archive.weights()
-    with custom_object_scope(custom_objects or {}):
-        model = _from_config(config, archive.where)
-        if compile and compile_config:
-            _compile(model, compile_config, archive.where)
-    restore(model, weights, optimizer_state="required" if compile else "optional")
+    old = str(archive.metadata().get("keras_version")).startswith("2.")
+    where = f"{archive.where}, member '{CONFIG}'"
+    with weights_from_file(weights.count()):
+        model = _make(config, training, where, supplied, compile, old)
+        restore(model, weights, optimizer_state="required" if compile else "optional")
     hand_out_assets(model, archive.assets())
     return model
 
 
-def _from_config(config: dict[str, Any], where: str) -> Any:
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Make a model, with fresh weights, from what `to_json` returned, of any Keras from 2.0 on.
+
+    Args:
+        json_string: the text.
+        custom_objects: as for `load_model`. Default: None.
+
+    Example:
+        >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
+        >>> staghorn.models.model_from_json(model.to_json()).output_shape
+        (None, 2)
+    """
+    config = parse_json(json_string.encode(), "the JSON text")
+    if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):
+        raise ValueError(
+            "model_from_json: the text describes no model; give what to_json returned."
+        )
+    training = config.pop("compile_config", None)
+    supplied = Supplied(custom_objects or {})
+    return _make(config, training, "the JSON text", supplied, True, old="module" not in config)
+
+
+def _model_from_legacy(file: WeightsFile, path: str, supplied: Supplied, compile: bool) -> Any:
+    config, training = configs_of(file, path)
+    with weights_from_file(file.count()):
+        model = _make(config, training, file.where, supplied, compile, old=True)
+        if not model.built:
+            cls = type(model).__name__
+            raise ValueError(_NOT_BUILT.format(where=file.where, cls=cls, path=path))
+        compiled = getattr(model, "optimizer", None) is not None
+        restore_legacy(model, file, optimizer=compiled and compile)
+    return model
+
+
+def _make(
+    config: dict[str, Any],
+    training: dict[str, Any] | None,
+    where: str,
+    supplied: Supplied,
+    compile: bool,
+    old: bool,
+) -> Any:
+    """Make a model without its weights, and compile it."""
     from staghorn.layers.layer import Layer
 
-    where = f"{where}, member '{CONFIG}'"
-    check_config(config, where)
-    try:
-        model = deserialize_keras_object(config)
-    except RecursionError as error:
-        raise UnsafeFileError(f"{where}: the model is nested too deeply.") from error
-    except TypeError as error:
-        raise TypeError(f"{where}: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    except (KeyError, IndexError, AttributeError) as error:
-        raise CorruptFileError(
-            f"{where}: no model can be made from it ({type(error).__name__}: {error})."
-        ) from error
-    if not isinstance(model, Layer):
-        raise UnsafeFileError(f"{where}: it describes a {type(model).__name__}, not a model.")
+    with custom_object_scope(supplied.objects):
+        if old:
+            try:
+                config = modern_config(config)
+                training = modern_training(training, config) if training else None
+            except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+                raise CorruptFileError(
+                    f"{where}: no model can be made from it. ({error!r})"
+                ) from error
+            except RecursionError as error:
+                raise UnsafeFileError(_TOO_DEEP.format(where=where)) from error
+    supplied.fill_in(config, where)
+    with custom_object_scope(supplied.objects):
+        if training is not None:
+            check_config(training, where, ("compile_config",))
+        model = _from_config(config, where)
+        if not isinstance(model, Layer):
+            raise UnsafeFileError(f"{where}: it describes a {type(model).__name__}, not a model.")
+        if compile and training:
+            _compile(model, training, where)
     return model
+
+
+def _from_config(config: dict[str, Any], where: str) -> Any:
+    try:
+        with building(config, where, "layer"):
+            return deserialize_keras_object(config)
+    except (CorruptFileError, UnsafeFileError):
+        raise
+    except TypeError as error:
+        raise TypeError(f"{where}: {unknown_names(config) or error}") from error
+    except ValueError as error:
+        raise ValueError(f"{where}: {unknown_names(config) or error}") from error
 
 
 def _compile(model: Any, compile_config: dict[str, Any], where: str) -> None:
     try:
-        model.compile_from_config(compile_config)
-    except (TypeError, ValueError, KeyError) as error:
-        raise ValueError(_NOT_COMPILED.format(where=where, error=error)) from error
+        with building(compile_config, where):
+            model.compile_from_config(compile_config)
+    except UnsafeFileError:
+        raise
+    except (TypeError, ValueError) as error:
+        text = unknown_names(compile_config) or error
+        raise ValueError(_NOT_COMPILED.format(where=where, error=text)) from error

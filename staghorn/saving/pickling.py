@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from staghorn.engine.serialization import get_registered_name, is_builtin
-from staghorn.saving.archive import parse_archive, write_archive
+from staghorn.saving.archive import origin, parse_archive, write_checked_archive
 from staghorn.saving.models import model_from_archive, model_members
+from staghorn.saving.supplied import Supplied
 from staghorn.saving.walk import walk
 
 
@@ -22,7 +23,7 @@ def model_to_bytes(model: Any) -> bytes:
         10
     """
     buffer = io.BytesIO()
-    write_archive(buffer, model_members(model))
+    write_checked_archive(buffer, model_members(model), **origin())
     return buffer.getvalue()
 
 
@@ -39,7 +40,8 @@ def model_from_bytes(
     known = {**(custom_objects or {})}
     if not is_builtin(cls):
         known |= {cls.__name__: cls, get_registered_name(cls): cls}
-    return model_from_archive(parse_archive(io.BytesIO(data), "the pickled model"), known)
+    archive = parse_archive(io.BytesIO(data), "the pickled model")
+    return model_from_archive(archive, Supplied(known))
 
 
 def custom_classes(model: Any) -> dict[str, type]:

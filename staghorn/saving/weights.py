@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from staghorn.engine.spellings import user_level
 from staghorn.layers.layer import Layer
 from staghorn.optimizers.optimizer import Optimizer
 from staghorn.saving.atomic import replacing_file
 from staghorn.saving.errors import CorruptFileError
-from staghorn.saving.hdf5 import Entry, WeightsFile, read_hdf5, with_trailer, write_hdf5
+from staghorn.saving.hdf5 import Entry, Groups, WeightsFile, read_hdf5, trailer, write_hdf5
 from staghorn.saving.walk import own_variables, walk
 
 # What to do about an optimizer's state: it must be in the file, it may be, or it is not wanted.
@@ -39,16 +41,24 @@ The weights in {where} do not fit '{name}' ({cls}):
 The file must come from the same architecture. skip_mismatch=True loads what fits."""
 
 
-def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+def save_weights(
+    model: Any,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+) -> None:
     """Save the weights of a model, and its optimizer's state, to a `.weights.h5` file.
 
     Args:
         model: a built model or layer.
-        filepath: file name that ends in `.weights.h5`.
+        filepath: file name that ends in `.weights.h5`; `.weights.json` for several files. `.h5`
+            alone gives Keras 2's format, without the optimizer.
         overwrite: replace a file that is there. Default: True.
+        max_shard_size: divide the weights among files of at most so many GB. Default: None, no.
 
     Raises:
-        ValueError: if the model is not built, or the name ends otherwise.
+        ValueError: if the model is not built, the name ends otherwise, or an array is larger than
+            a shard.
         FileExistsError: if the file is there and `overwrite` is False.
 
     Example:
@@ -61,21 +71,39 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
     Notes: the file is the old one or the complete new one at every moment. It opens in Keras; a
     checksum behind the HDF5 data lets `load_weights` see any damage.
     """
+    from staghorn.saving.legacy import SUFFIXES, save_legacy
+    from staghorn.saving.shards import save_shards
+
     path = os.fspath(filepath)
-    if not path.endswith(".weights.h5"):
+    wanted = ".weights.h5" if max_shard_size is None else ".weights.json"
+    old = max_shard_size is None and path.endswith(SUFFIXES) and not path.endswith(wanted)
+    if not path.endswith(wanted) and not old:
         raise ValueError(
-            f"save_weights: the file name must end in '.weights.h5', got {path!r}. "
-            f"Write    save_weights({str(Path(path).with_suffix('')) + '.weights.h5'!r})"
+            f"save_weights: the file name must end in '{wanted}', got {path!r}. "
+            f"Write    save_weights({path.split('.weights.')[0] + wanted!r})"
         )
     check_overwrite(path, overwrite)
     check_built(model)
+    if old:
+        save_legacy(model, path, whole=False)
+        return
+    if max_shard_size is not None:
+        save_shards(weights_groups(model), path, max_shard_size)
+        return
     data = weights_bytes(model)
-    with replacing_file(path) as file:
-        file.write(with_trailer(data))
+    with ThreadPoolExecutor(1) as thread, replacing_file(path) as file:
+        end = thread.submit(trailer, data)  # its checksum is made during the writing
+        file.write(data)
+        file.write(end.result())
 
 
-def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-    """Load the weights of a model from a `.weights.h5` or `.keras` file.
+def load_weights(
+    model: Any,
+    filepath: str | os.PathLike[str],
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+) -> None:
+    """Load the weights of a model from a `.weights.h5`, `.keras`, `.weights.json` or `.h5` file.
 
     A compiled model's optimizer gets its state back too, if the file has it.
 
@@ -83,6 +111,8 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
         model: a built model or layer of the same architecture.
         filepath: the file.
         skip_mismatch: load what fits and warn about the rest. Default: False.
+        by_name: for `.h5` files of Keras 2: give weights to the layers of the same name, and leave
+            the others as they are. Default: False, in the order of the layers.
 
     Raises:
         ValueError: if something does not fit; nothing is loaded then.
@@ -100,8 +130,25 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
         True
     """
     check_built(model)
+    from staghorn.saving.legacy import is_legacy, restore_legacy
+
     file = open_weights(filepath)
-    restore(model, file, skip_mismatch=skip_mismatch, optimizer_state="optional")
+    if is_legacy(file):
+        restore_legacy(model, file, skip_mismatch, by_name)
+        return
+    if by_name:
+        raise ValueError(
+            f"load_weights: by_name=True is for '.h5' files of Keras 2; in {file.where} weights "
+            "are found by their place in the model. Leave it out."
+        )
+    optimizer = getattr(model, "optimizer", None)
+    before = [(v, v.stored) for v in (*model.variables, *getattr(optimizer, "variables", ()))]
+    try:
+        restore(model, file, skip_mismatch=skip_mismatch, optimizer_state="optional")
+    except CorruptFileError:  # an array whose damage was seen when it was read
+        for variable, value in before:
+            variable._adopt(value)
+        raise
 
 
 def save_weights_to(model: Any, file: BinaryIO) -> None:
@@ -116,7 +163,9 @@ def save_weights_to(model: Any, file: BinaryIO) -> None:
         >>> _ = buffer.seek(0)
         >>> load_weights_from(model, buffer)
     """
-    file.write(with_trailer(weights_bytes(model)))
+    data = weights_bytes(model)
+    file.write(data)
+    file.write(trailer(data))
 
 
 def load_weights_from(model: Any, file: BinaryIO, skip_mismatch: bool = False) -> None:
@@ -135,21 +184,19 @@ def load_weights_from(model: Any, file: BinaryIO, skip_mismatch: bool = False) -
 
 
 def open_weights(filepath: str | os.PathLike[str]) -> WeightsFile:
-    """Open the weights inside a `.weights.h5` or `.keras` file."""
+    """Open the weights in a file of any kind."""
     path = Path(filepath)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no weights file {str(path)!r}.")
+        raise FileNotFoundError(f"There is no file {str(path)!r}.")
     if path.suffix == ".keras":
         from staghorn.saving.archive import read_archive
 
         return read_archive(path).weights()
-    file = read_hdf5(path.read_bytes(), f"'{path}'")
-    if file.has("model_weights") or (file.has("top_level_model_weights")):
-        raise ValueError(
-            f"'{path}' is a model file of Keras 1 or 2 (legacy HDF5), whose weights are not found "
-            "by path. Open it in Keras and save it as '.keras' or '.weights.h5'."
-        )
-    return file
+    if path.suffix == ".json":
+        from staghorn.saving.shards import read_shards
+
+        return read_shards(path)
+    return read_hdf5(path.read_bytes(), f"'{path}'")
 
 
 def check_built(model: Any) -> None:
@@ -164,14 +211,19 @@ def check_overwrite(path: str, overwrite: bool) -> None:
         raise FileExistsError(f"{path!r} exists. Pass overwrite=True to replace it.")
 
 
-def weights_bytes(model: Any) -> bytes:
+def weights_bytes(model: Any, checksums: bool = True) -> bytes:
     """Return the HDF5 file with the state of everything in a model."""
+    return write_hdf5(weights_groups(model), checksums)
+
+
+def weights_groups(model: Any) -> Groups:
+    """Return path → (name, key → array) of everything in a model."""
     groups: dict[str, tuple[str | None, Mapping[str, Any]]] = {}
     for path, item in walk(model):
         store: dict[str, Any] = {}
         item.save_own_variables(store)
         groups[path] = (item.name if "\0" not in item.name else None, store)
-    return write_hdf5(groups)
+    return groups
 
 
 # Loading -------------------------------------------------------------------------------------
@@ -184,6 +236,8 @@ def restore(
     optimizer_state: OptimizerState = "required",
 ) -> None:
     """Give a model the state in a file. Everything is compared before anything is assigned."""
+    from staghorn.saving.legacy import modern_entry
+
     problems: list[str] = []
     plan: list[tuple[str, Any, Entry]] = []
     claimed: set[str] = set()
@@ -193,6 +247,7 @@ def restore(
             claimed.add(entry.path)
         if isinstance(item, Optimizer):
             _build_optimizer(model, item, entry)
+            entry = modern_entry(item, entry)
             found = list(_optimizer_problems(item, entry, optimizer_state))
             wanted = bool(entry)
         else:
@@ -202,14 +257,21 @@ def restore(
         if wanted and not found:
             plan.append((path, item, entry))
     problems += _unclaimed(file, claimed)
-    if problems and not skip_mismatch:
-        raise ValueError(_report(model, file, problems))
+    tell(model, file, problems, skip_mismatch, last=False)
     problems += _assign(plan)
-    if problems and skip_mismatch:
-        text = "\n".join(f"  {line}" for line in problems)
-        warnings.warn(f"Skipped from {file.where}:\n{text}", stacklevel=4)
-    elif problems:
-        raise ValueError(_report(model, file, problems))
+    tell(model, file, problems, skip_mismatch)
+
+
+def tell(
+    model: Any, file: WeightsFile, problems: list[str], skip_mismatch: bool, last: bool = True
+) -> None:
+    """Raise for what does not fit; with `skip_mismatch` warn about it, once all is loaded."""
+    text = "\n".join(f"  {line}" for line in problems)
+    if problems and not skip_mismatch:
+        name, cls = model.name, type(model).__name__
+        raise ValueError(_MISMATCH.format(where=file.where, name=name, cls=cls, problems=text))
+    if problems and last:
+        warnings.warn(f"Skipped from {file.where}:\n{text}", stacklevel=user_level())
 
 
 def _assign(plan: list[tuple[str, Any, Entry]]) -> list[str]:
@@ -223,15 +285,6 @@ def _assign(plan: list[tuple[str, Any, Entry]]) -> list[str]:
         except (ValueError, TypeError, KeyError, IndexError) as error:
             problems.append(_line(path, item, str(error)))
     return problems
-
-
-def _report(model: Any, file: WeightsFile, problems: list[str]) -> str:
-    return _MISMATCH.format(
-        where=file.where,
-        name=model.name,
-        cls=type(model).__name__,
-        problems="\n".join(f"  {line}" for line in problems),
-    )
 
 
 def _line(path: str, item: Any, text: str) -> str:
@@ -260,7 +313,11 @@ def _variable_problems(variable: Any, key: str, entry: Entry) -> Iterator[str]:
     if key not in entry.shapes:
         yield f"the file has no array {key!r} for {variable.name} {variable.shape}."
         return
-    shape, dtype = entry.shapes[key]
+    yield from misfit(variable, *entry.shapes[key])
+
+
+def misfit(variable: Any, shape: tuple[int, ...], dtype: str) -> Iterator[str]:
+    """Say why an array in a file is not the value of a variable, if it is not."""
     if shape != variable.shape:
         yield f"{variable.name} has shape {variable.shape}, the file has {shape}."
     elif _kind(dtype) != _kind(variable.dtype):
@@ -290,7 +347,7 @@ def _optimizer_problems(optimizer: Optimizer, entry: Entry, state: OptimizerStat
                 "compile=False and compile again if that is meant."
             )
         return
-    own, found = optimizer.variables, list(entry.shapes.values())
+    own, found = optimizer._stored_variables, list(entry.shapes.values())
     unslotted = sum(v.name in ("iteration", "learning_rate") for v in own)
     if len(found) == unslotted < len(own):
         return  # saved before the first step: load_own_variables looks whether that is so

@@ -7,7 +7,14 @@ import zipfile
 
 import pytest
 
-from staghorn.saving.archive import members_of, parse_archive, parse_json, write_archive
+from staghorn.saving.archive import (
+    checked_members,
+    members_of,
+    origin,
+    parse_archive,
+    parse_json,
+    write_archive,
+)
 from staghorn.saving.errors import CorruptFileError, UnsafeFileError
 from staghorn.saving.hdf5 import write_hdf5
 
@@ -15,7 +22,9 @@ CONFIG = {"module": "keras", "class_name": "Sequential", "config": {"name": "s",
 
 
 def members():
-    return members_of(CONFIG, write_hdf5({"": ("s", {})}), {"layers/x/vocabulary.txt": b"a\nb"})
+    vocabulary = {"layers/x/vocabulary.txt": b"a\nb"}
+    content = members_of(CONFIG, write_hdf5({"": ("s", {})}), vocabulary, {})
+    return checked_members(content, **origin())
 
 
 def zipped(content=None):

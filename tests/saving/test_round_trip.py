@@ -67,7 +67,7 @@ def test_saving_again_gives_the_same_bytes(kind, tmp_path):
     staghorn.models.load_model(tmp_path / "one.keras").save(tmp_path / "three.keras")
     one, two, three = (content(tmp_path / f"{n}.keras") for n in ("one", "two", "three"))
     for other in (two, three):
-        assert list(other) == ["metadata.json", "config.json", "model.weights.h5"]
+        assert list(other) == ["config.json", "model.weights.h5", "metadata.json"]
         assert other["config.json"] == one["config.json"]
         assert other["model.weights.h5"] == one["model.weights.h5"]
         first, second = json.loads(one["metadata.json"]), json.loads(other["metadata.json"])
