@@ -1,12 +1,18 @@
 # make demo       the main job, from a clean clone: installs into .venv, then runs `staghorn demo`
 # make test       what every change must pass (linter, types, import order, docstrings, tests)
 # make test-full  what `make test` leaves out: the long oracle tables, and the examples
+# make interop    a table of models that go through files to two versions of keras and back
+# make reliability  kills, full disks, bit rot: what becomes of files, as a table (long)
 # make bench      speed and accuracy against keras, as ratios from one run
 # make clean      removes everything these commands made
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What a user has after a plain install: no keras, no TensorFlow, no Graphviz.
+PLAIN := .venv-plain
+# The oldest keras that opens what is written here.
+INTEROP := .venv-interop
 EPOCHS ?= 1
 # Each test process takes one core and up to 3 GB.
 WORKERS ?= 2
@@ -20,8 +26,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export STAGHORN_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full bench clean
-.PHONY: lint types floors doctest oracle pytest strict slow examples
+.PHONY: help demo test test-full reliability bench clean
+.PHONY: lint types floors doctest oracle pytest strict tutorials slow examples interop
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -38,7 +44,7 @@ $(VENV)/.installed-%: pyproject.toml | $(VENV)/pyvenv.cfg
 demo: $(VENV)/.installed-demo
 	$(BIN)/staghorn demo
 
-test: lint types floors doctest oracle pytest strict
+test: lint types floors doctest oracle pytest strict tutorials
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -56,20 +62,40 @@ oracle: $(VENV)/.installed-test
 	$(FAST) $(PYTEST) -m "not slow" --ignore-glob="*/test_strict_*.py" $(ORACLE)
 
 pytest: $(VENV)/.installed-test
-	$(PYTEST) -m "not slow" --ignore-glob="*/test_strict_*.py" tests $(ORACLE:%=--ignore=%)
+	$(PYTEST) -m "not slow" --ignore-glob="*/test_strict_*.py" tests $(ORACLE:%=--ignore=%) \
+		--ignore=tests/tutorials
 
 # Processes of their own: keras's layers fail under these modes, so it is never imported here.
 strict: $(VENV)/.installed-test
 	STAGHORN_STRICT=1 $(FAST) $(PYTEST) -m "not slow" $(FAMILIES)
 	STAGHORN_STRICT=1 $(PYTEST) -m "not slow" tests $(FAMILIES:%=--ignore=%)
 
-test-full: slow examples
+$(PLAIN)/.installed: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(PYTHON) -m venv $(PLAIN)
+	$(PLAIN)/bin/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
 
-slow: $(VENV)/.installed-test
+# Scripts in the manner of tutorials, each run by `staghorn run` in the plain environment.
+tutorials: $(VENV)/.installed-test $(PLAIN)/.installed
+	STAGHORN_PLAIN_PYTHON=$(abspath $(PLAIN)/bin/python) $(PYTEST) --dist load -m "not slow" tests/tutorials
+
+test-full: slow examples interop
+
+slow: $(VENV)/.installed-test $(PLAIN)/.installed
 	$(FAST) $(PYTEST) -m slow --ignore-glob="*/test_strict_*.py" $(ORACLE)
-	$(PYTEST) -m slow --ignore-glob="*/test_strict_*.py" tests $(ORACLE:%=--ignore=%); \
+	STAGHORN_PLAIN_PYTHON=$(abspath $(PLAIN)/bin/python) \
+		$(PYTEST) -m slow --ignore-glob="*/test_strict_*.py" tests $(ORACLE:%=--ignore=%); \
 	status=$$?; test $$status -eq 0 -o $$status -eq 5
 	STAGHORN_STRICT=1 $(PYTEST) -m slow tests
+
+$(INTEROP)/.installed: | $(VENV)/pyvenv.cfg
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/python -m pip install --quiet 'keras==3.9.2' 'jax>=0.10.2,<0.11' h5py
+	@touch $@
+
+# Models in files between Staghorn, the keras of the test environment, and keras 3.9.2: a table.
+interop: $(VENV)/.installed-test $(INTEROP)/.installed
+	$(FAST) $(BIN)/python -m tests.interop.run $(BIN)/python $(INTEROP)/bin/python
 
 # Each script as a reader would run it, on few epochs; exit status 3 means that its data is absent.
 examples: $(VENV)/.installed-test
@@ -79,9 +105,12 @@ examples: $(VENV)/.installed-test
 		if [ $$status -ne 0 ] && [ $$status -ne 3 ]; then exit $$status; fi; \
 	done
 
+reliability: $(VENV)/.installed-test
+	$(BIN)/python -m tests.reliability.run
+
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/compare.py
 
 clean:
-	rm -rf $(VENV) build dist demo-output examples-output .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(PLAIN) $(INTEROP) build dist demo-output examples-output .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

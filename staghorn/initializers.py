@@ -235,7 +235,7 @@ class STFT(Initializer):
 
 def _scipy_window(name: str, length: int, periodic: bool) -> np.ndarray:
     # A dependency of JAX; 0.3 s to import, and needed nowhere else.
-    from scipy.signal import get_window  # type: ignore[import-untyped]
+    from scipy.signal import get_window
 
     return get_window(name, length, periodic)
 

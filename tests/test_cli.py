@@ -1,6 +1,8 @@
 """The command line: it starts light, teaches instead of failing, and its main job works."""
 
+import json
 import re
+import runpy
 import subprocess
 import sys
 
@@ -28,7 +30,10 @@ def write_table(folder, suffix=".csv", rows=60):
     return path
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["demo", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["demo", "--help"], ["inspect", "--help"], ["convert", "--help"]],
+)
 def test_answers_without_loading_anything_heavy(arguments):
     program = (
         "import sys; from staghorn.cli import main\n"
@@ -223,3 +228,115 @@ def test_the_main_job(tmp_path, capsys):
     rebuilt = staghorn.models.load_model(tmp_path / "digits.keras")
     assert rebuilt.output_names == ["digit", "even"]
     assert (tmp_path / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def saved_model(folder, name="m.keras"):
+    model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)], name="net")
+    model.compile("adam", "mse")
+    model.train_on_batch(np.ones((3, 4)), np.ones((3, 2)))
+    model.save(folder / name)
+    return folder / name, model
+
+
+def test_inspect_prints_what_is_in_a_file(tmp_path, capsys):
+    path, _ = saved_model(tmp_path)
+    assert main(["inspect", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "Sequential 'net'" in printed
+    assert re.search(r"^dense +Dense +units=2 +10$", printed, re.MULTILINE)
+    assert main(["inspect", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["optimizer_step"] == 1
+
+
+def test_inspect_of_what_loading_refuses(tmp_path, capsys):
+    path, _ = saved_model(tmp_path)
+    path.write_bytes(path.read_bytes()[:-40])
+    assert main(["inspect", str(path)]) == 1
+    assert "Loading refuses it:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [None, b"no model"])
+def test_inspect_of_what_is_no_model(content, tmp_path, capsys):
+    path = tmp_path / "m.keras"
+    if content:
+        path.write_bytes(content)
+    assert main(["inspect", str(path)]) == 2
+    message = capsys.readouterr().err
+    assert re.fullmatch(r"staghorn: .*m\.keras.*\n", message)
+
+
+def test_convert_there_and_back(tmp_path, capsys):
+    path, model = saved_model(tmp_path)
+    old, again = str(tmp_path / "old.h5"), str(tmp_path / "again.keras")
+    assert main(["convert", str(path), old]) == 0
+    assert main(["convert", old, again]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("dropped  nothing") == 2
+    assert printed.count("kept     state of the optimizer: step 1") == 2
+    back = staghorn.models.load_model(again)
+    np.testing.assert_array_equal(back.predict(np.ones((3, 4))), model.predict(np.ones((3, 4))))
+    assert int(back.optimizer.iterations) == 1
+
+
+def test_convert_replaces_nothing_unless_told_to(tmp_path, capsys):
+    path, _ = saved_model(tmp_path)
+    new = tmp_path / "new.h5"
+    new.write_bytes(b"precious")
+    assert main(["convert", str(path), str(new)]) == 2
+    assert "Add --force" in capsys.readouterr().err
+    assert new.read_bytes() == b"precious"
+    assert main(["convert", str(path), str(new), "--force"]) == 0
+    assert new.read_bytes().startswith(b"\x89HDF")
+
+
+OWN = """
+import staghorn
+
+class Mine(staghorn.layers.Dense):
+    pass
+
+def my_loss(y, p):
+    return (y - p) ** 2
+"""
+
+
+def test_convert_takes_classes_of_the_user_s_own(tmp_path, capsys):
+    own = tmp_path / "own.py"
+    own.write_text(OWN)
+    things = runpy.run_path(str(own))
+    model = staghorn.Sequential([staghorn.Input((4,)), things["Mine"](2)])
+    model.compile("sgd", things["my_loss"])
+    model.save(tmp_path / "m.keras")
+    command = ["convert", str(tmp_path / "m.keras"), str(tmp_path / "new.keras")]
+    assert main(command) == 2
+    message = capsys.readouterr().err
+    assert "'Mine'" in message
+    assert "--custom FILE.py:NAME" in message
+    command += ["--custom", f"{own}:Mine"]
+    assert main(command) == 0
+    assert "dropped  training: it cannot be compiled as it was" in capsys.readouterr().out
+    assert main([*command, "--force", "--custom", f"{own}:my_loss"]) == 0
+    assert "dropped  nothing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["m.weights.h5", "new.keras"], "holds weights and no architecture"),
+        (["m.keras", "new.txt"], "must end in '.keras' or '.h5'"),
+        (["m.keras", "new.weights.h5"], "model.save_weights(path)"),
+        (["absent.keras", "new.keras"], "There is no file 'absent.keras'"),
+        (["m.keras", "new.h5", "--custom", "Mine"], "expected FILE.py:NAME, got 'Mine'"),
+        (["m.keras", "new.h5", "--custom", "own.py:Mien"], "own.py defines no 'Mien'"),
+    ],
+)
+def test_mistakes_in_convert(options, expected, tmp_path, capsys, monkeypatch):
+    _, model = saved_model(tmp_path)
+    model.save_weights(tmp_path / "m.weights.h5")
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", *options]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("staghorn: ")
+    assert expected in message
+    assert not (tmp_path / options[1]).exists()

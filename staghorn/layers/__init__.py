@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from staghorn.engine.registry import missing_names
-from staghorn.engine.serialization import deserialize_keras_object, serialize_keras_object
+from staghorn.engine.serialization import deserialize_as, serialize_keras_object
 from staghorn.layers.activation import ELU as ELU
 from staghorn.layers.activation import Activation as Activation
 from staghorn.layers.activation import LeakyReLU as LeakyReLU
@@ -17,8 +17,6 @@ from staghorn.layers.convolution import Conv1D as Conv1D
 from staghorn.layers.convolution import Conv2D as Conv2D
 from staghorn.layers.convolution import Conv3D as Conv3D
 from staghorn.layers.convolution import Convolution1D as Convolution1D
-from staghorn.layers.convolution import Convolution2D as Convolution2D
-from staghorn.layers.convolution import Convolution3D as Convolution3D
 from staghorn.layers.convolution_transpose import Conv1DTranspose as Conv1DTranspose
 from staghorn.layers.convolution_transpose import Conv2DTranspose as Conv2DTranspose
 from staghorn.layers.convolution_transpose import Conv3DTranspose as Conv3DTranspose
@@ -84,6 +82,9 @@ from staghorn.layers.normalization import GroupNormalization as GroupNormalizati
 from staghorn.layers.normalization import LayerNormalization as LayerNormalization
 from staghorn.layers.normalization import RMSNormalization as RMSNormalization
 from staghorn.layers.normalization import UnitNormalization as UnitNormalization
+from staghorn.layers.old_convolution import Convolution2D as Convolution2D
+from staghorn.layers.old_convolution import Convolution3D as Convolution3D
+from staghorn.layers.old_convolution import SeparableConvolution2D as SeparableConvolution2D
 from staghorn.layers.padding import ZeroPadding1D as ZeroPadding1D
 from staghorn.layers.padding import ZeroPadding2D as ZeroPadding2D
 from staghorn.layers.padding import ZeroPadding3D as ZeroPadding3D
@@ -116,7 +117,6 @@ from staghorn.layers.rnn import RNN as RNN
 from staghorn.layers.separable_convolution import SeparableConv1D as SeparableConv1D
 from staghorn.layers.separable_convolution import SeparableConv2D as SeparableConv2D
 from staghorn.layers.separable_convolution import SeparableConvolution1D as SeparableConvolution1D
-from staghorn.layers.separable_convolution import SeparableConvolution2D as SeparableConvolution2D
 from staghorn.layers.simple_rnn import SimpleRNN as SimpleRNN
 from staghorn.layers.simple_rnn import SimpleRNNCell as SimpleRNNCell
 from staghorn.layers.stacked_rnn_cells import StackedRNNCells as StackedRNNCells
@@ -283,13 +283,7 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
         >>> staghorn.layers.deserialize(json_form).units
         3
     """
-    layer = deserialize_keras_object(config, custom_objects=custom_objects)
-    if not isinstance(layer, Layer):
-        raise ValueError(
-            "layers.deserialize: config must be what layers.serialize returned, got the form of "
-            f"{layer!r} ({type(layer).__name__})."
-        )
-    return layer
+    return deserialize_as("layer", config, custom_objects)
 
 
 if not TYPE_CHECKING:  # type checkers go on reporting unknown names

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -372,3 +373,16 @@ def specs(shape: Any, dtype: str) -> Any:
     if shape is None:
         return None
     raise ValueError(f"Expected a shape, a tuple of ints and None, got {shape!r}.")
+
+
+def recorded_shapes(build: Callable, args: tuple, kwargs: dict) -> Any:
+    """Return the shapes that a call of `build` got: one, or a dict of several by name."""
+    names = shape_parameters(build)
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    return next(iter(given.values()), None) if len(given) <= 1 else given
+
+
+def takes_kwargs(cls: type) -> bool:
+    """Say whether a class's constructor takes further keywords."""
+    parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+    return any(p.kind is p.VAR_KEYWORD for p in parameters)

@@ -365,5 +365,3 @@ class Conv3D(Conv):
 
 
 Convolution1D = Conv1D
-Convolution2D = Conv2D
-Convolution3D = Conv3D

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn import constraints, dtype_policies, initializers, regularizers
-from staghorn.engine import naming, shapes, tree
+from staghorn.engine import naming, placeholders, shapes, tree
 from staghorn.engine.dtypes import standardize_dtype
 from staghorn.engine.frame import Frame, current_frame
 from staghorn.engine.registry import suggestion
@@ -25,7 +24,8 @@ from staghorn.engine.serialization import (
     parameter_names,
     recorded_arguments,
 )
-from staghorn.engine.symbolic import Node, connect
+from staghorn.engine.spellings import name_first
+from staghorn.engine.symbolic import KerasTensor, Node, connect
 from staghorn.engine.tracking import Tracker
 from staghorn.engine.variable import Variable
 from staghorn.layers import call as calling
@@ -41,6 +41,9 @@ _FORGOT_SUPER = """\
     def __init__(self, ...):
         super().__init__()"""
 
+_SYMBOLIC_LOSS = """\
+add_loss in '{name}': {value} is symbolic. Call add_loss from `call`, or on the functional model \
+that the tensor belongs to."""
 _UNTRACEABLE_BUILD = """\
 {cls} '{name}' cannot be built from a shape alone: running its call on placeholders failed.
 Call it once on real data (model(x[:1])), or give it a build(self, input_shape) method."""
@@ -177,8 +180,9 @@ class Layer(Configurable):
                 f"{type(self).__name__}: unknown argument {wrong!r} (= {kwargs[wrong]!r})."
                 f"{suggestion(wrong, known)} Known: {', '.join(sorted(known))}."
             )
-        if dim is not None and shape is None:
-            shape = (dim,) if length is None else (length, dim)
+        if shape is None and (dim is not None or length is not None):
+            lengths = length if isinstance(length, (list, tuple)) else (length,)
+            shape = (*(lengths if length is not None else ()), *(() if dim is None else (dim,)))
         if isinstance(shape, int):
             shape = (shape,)
         if shape is not None and batch_shape is None:
@@ -226,6 +230,7 @@ class Layer(Configurable):
 
     # Weights -------------------------------------------------------------------------------
 
+    @name_first
     def add_weight(
         self,
         shape: Any = None,
@@ -258,17 +263,14 @@ class Layer(Configurable):
             (2, 3)
         """
         self._check_initialized()
-        if isinstance(shape, str):
-            given = initializer if isinstance(initializer, (int, list, tuple)) else "(...)"
-            raise TypeError(
-                f"{type(self).__name__}: add_weight takes the shape first, got {shape!r} (str). "
-                f"Use add_weight(shape={given}, name={shape!r})."
-            )
         dtype = self.variable_dtype if dtype is None else standardize_dtype(dtype)
         if initializer is None:
             initializer = "glorot_uniform" if "float" in dtype else "zeros"
+        initializer = initializers.get(initializer)
+        counted = type(self).load_own_variables is Layer.load_own_variables
+        owner = f"{type(self).__name__} '{self.name}'"
         variable = Variable(
-            initializers.get(initializer),
+            placeholders.reserving(owner, initializer, counted),
             shape=() if shape is None else shape,
             dtype=dtype,
             trainable=trainable,
@@ -276,6 +278,7 @@ class Layer(Configurable):
             aggregation=aggregation,
             name=name,
         )
+        placeholders.reserved(variable, initializer)
         variable.path = f"{self._scope_path()}/{variable.name}"
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
@@ -353,6 +356,12 @@ class Layer(Configurable):
     @property
     def trainable_weights(self) -> list[Variable]:
         return [v for v in self.weights if v.trainable] if self.trainable else []
+
+    @trainable_weights.setter
+    def trainable_weights(self, weights: list[Variable]) -> None:
+        for variable in weights:  # as layers of Keras 1 told of their weights
+            if not any(variable is known for known in self.weights):
+                self._tracker.track(variable)
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
@@ -604,8 +613,11 @@ class Layer(Configurable):
 
     # Losses --------------------------------------------------------------------------------
 
-    def add_loss(self, loss: Any) -> None:
+    def add_loss(self, loss: Any, inputs: Any = None) -> None:
         """Add scalars to what training minimizes; called from `call`.
+
+        On a functional model, also tensors that come from its inputs. `inputs` is ignored, as
+        Keras 2 wrote it.
 
         Example:
             >>> class Quiet(staghorn.layers.Layer):
@@ -617,6 +629,7 @@ class Layer(Configurable):
             >>> len(layer.losses)
             1
         """
+        del inputs
         scope = current_scope()
         store = self._losses if scope is None else scope.losses.setdefault(id(self), [])
         for value in loss if isinstance(loss, (list, tuple)) else [loss]:
@@ -625,7 +638,13 @@ class Layer(Configurable):
                     f"add_loss in '{self.name}': a loss is a scalar, got shape {value.shape}. "
                     "Write staghorn.ops.mean(value) or staghorn.ops.sum(value)."
                 )
-            store.append(value)
+            if isinstance(value, KerasTensor):
+                self._add_symbolic_loss(value)
+            else:
+                store.append(value)
+
+    def _add_symbolic_loss(self, value: KerasTensor) -> None:
+        raise ValueError(_SYMBOLIC_LOSS.format(name=self.name, value=value))
 
     @property
     def losses(self) -> list:
@@ -714,12 +733,10 @@ class Layer(Configurable):
         """Make a layer from what `get_config` returned."""
         config = dict(config)
         kept: dict[str, Any] = {}
-        if not is_builtin(cls) and not _takes_kwargs(cls):
+        if not is_builtin(cls) and not calling.takes_kwargs(cls):
             # The class's own constructor may not know the arguments every layer has.
             accepted = parameter_names(cls)
-            kept = {
-                k: config.pop(k) for k in _BASE_ARGUMENTS if k in config and k not in accepted
-            }
+            kept = {k: config.pop(k) for k in _BASE_ARGUMENTS if k in config and k not in accepted}
         layer = super().from_config(config)
         if "name" in kept:
             layer.name = kept["name"]
@@ -760,31 +777,22 @@ def _may_hold_state(value: Any) -> bool:
     return isinstance(value, (Variable, Layer, Metric, SeedGenerator, Optimizer, list, dict, tuple))
 
 
-def _is_optimizer(value: Any) -> bool:
-    return isinstance(value, Optimizer)
-
-
-def _is_metric(value: Any) -> bool:
-    return isinstance(value, Metric)
-
-
-def _is_seed_generator(value: Any) -> bool:
-    return isinstance(value, SeedGenerator)
-
-
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, Variable)
+def _is_a(kind: type, value: Any) -> bool:
+    return isinstance(value, kind)
 
 
 def _new_tracker(stores: dict[str, list]) -> Tracker:
     return Tracker(
         {
             "trainable": (_is_trainable_variable, stores["_trainable_variables"]),
-            "non_trainable": (_is_variable, stores["_non_trainable_variables"]),
-            "metrics": (_is_metric, stores["_metrics"]),
+            "non_trainable": (
+                functools.partial(_is_a, Variable),
+                stores["_non_trainable_variables"],
+            ),
+            "metrics": (functools.partial(_is_a, Metric), stores["_metrics"]),
             "layers": (_is_layer, stores["_layers"]),
-            "seeds": (_is_seed_generator, stores["_seed_generators"]),
-            "optimizers": (_is_optimizer, stores["_optimizers"]),
+            "seeds": (functools.partial(_is_a, SeedGenerator), stores["_seed_generators"]),
+            "optimizers": (functools.partial(_is_a, Optimizer), stores["_optimizers"]),
         }
     )
 
@@ -794,11 +802,6 @@ def _unique(variables: Any) -> list[Variable]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _takes_kwargs(cls: type) -> bool:
-    parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
-    return any(p.kind is p.VAR_KEYWORD for p in parameters)
-
-
 def _tracked_build(build: Callable) -> Callable:
     """Wrap a class's `build`: it runs in the layer's own frame and marks it built."""
 
@@ -814,16 +817,10 @@ def _tracked_build(build: Callable) -> Callable:
                 build(self, *args, **kwargs)
         finally:
             self._building = False
-        self._build_shapes = _recorded_shapes(build, args, kwargs)
+        self._build_shapes = calling.recorded_shapes(build, args, kwargs)
         self.built = True
         self._apply_first_weights()
 
     if getattr(build, "_is_default", False):
         wrapped._is_default = True  # type: ignore[attr-defined]
     return wrapped
-
-
-def _recorded_shapes(build: Callable, args: tuple, kwargs: dict) -> Any:
-    names = calling.shape_parameters(build)
-    given = {**dict(zip(names, args, strict=False)), **kwargs}
-    return next(iter(given.values()), None) if len(given) <= 1 else given

@@ -168,4 +168,3 @@ class SeparableConv2D(SeparableConv):
 
 
 SeparableConvolution1D = SeparableConv1D
-SeparableConvolution2D = SeparableConv2D

@@ -12,6 +12,7 @@ from staghorn.engine.dtypes import standardize_dtype
 from staghorn.engine.naming import auto_name
 from staghorn.engine.scope import functionalize
 from staghorn.engine.serialization import Configurable, parameter_names
+from staghorn.engine.spellings import name_first, say_once
 from staghorn.engine.tracking import Tracker
 from staghorn.engine.variable import Variable
 
@@ -123,6 +124,7 @@ class Metric(Configurable):
         self._tracker.track(variable)
         return variable
 
+    @name_first
     def add_weight(
         self,
         shape: Sequence[int] = (),
@@ -230,6 +232,11 @@ class Metric(Configurable):
         """
         self._check_count(metric_variables)
         return functionalize(self.result, self.variables)(metric_variables)[0]
+
+    def reset_states(self) -> None:
+        """Begin anew, as tf.keras wrote it: `reset_state`."""
+        say_once("metric.reset_states()", "metric.reset_state()")
+        self.reset_state()
 
     def stateless_reset_state(self) -> list[Any]:
         """Return the initial state.

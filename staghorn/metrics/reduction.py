@@ -122,6 +122,12 @@ class Mean(Metric):
         return divide_no_nan(self.total.value, self.count.value)
 
 
+def _as_column(y_true: Any, y_pred: Any) -> Any:
+    """Give labels (n,) the shape (n, 1) of the outputs: a user's function would make (n, n)."""
+    shape = jnp.shape(y_pred)
+    return jnp.reshape(y_true, shape) if (*jnp.shape(y_true), 1) == shape else y_true
+
+
 class MeanMetricWrapper(Mean):
     """The mean of `fn(y_true, y_pred, **kwargs)` over all samples.
 
@@ -157,6 +163,8 @@ class MeanMetricWrapper(Mean):
         mask = get_mask(y_pred)
         if str(getattr(y_pred, "dtype", "")) in _HALVES:
             y_pred = jnp.asarray(y_pred).astype(self.dtype)
+        if not getattr(self.fn, "__module__", "").startswith("staghorn."):
+            y_true = _as_column(y_true, y_pred)
         values = self.fn(y_true, y_pred, **self._fn_kwargs)
         if values is None:
             raise ValueError(f"Metric '{self.name}' returned None: add a return.")

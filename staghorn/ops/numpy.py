@@ -261,7 +261,7 @@ _BOTH_SIDES = {
     "sub": elementwise.subtract,
     "mul": elementwise.multiply,
     "matmul": products.matmul,
-    "truediv": elementwise.divide,
+    "truediv": elementwise.true_divide,
     "floordiv": elementwise.floor_divide,
     "mod": elementwise.mod,
     "pow": elementwise.power,

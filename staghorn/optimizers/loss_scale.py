@@ -65,7 +65,8 @@ class LossScaleOptimizer(Optimizer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        given = [key for key, value in kwargs.items() if key != "dynamic" and value]
+        silent = ("dynamic", "ema_momentum")  # which says nothing without use_ema
+        given = [key for key, value in kwargs.items() if key not in silent and value]
         if given or not kwargs.get("dynamic", True):
             wrong = given[0] if given else "loss_scale_factor"
             raise ValueError(

@@ -7,6 +7,8 @@ import numpy as np
 
 from staghorn.engine.registry import suggestion
 from staghorn.engine.serialization import parameter_names
+from staghorn.engine.spellings import say_once
+from staghorn.optimizers.schedules import InverseTimeDecay
 
 NO_SUPER = """\
 {cls}: an attribute was set before the optimizer's own state exists.
@@ -44,12 +46,11 @@ SCHEDULE_TOO_LATE = """\
 steps are compiled with it. Compile the model with a new optimizer:
     model.compile(optimizer={cls}(learning_rate=schedule), ...)"""
 
-RENAMED = "{cls}: 'lr' is called learning_rate. Write {cls}(learning_rate={value!r})."
-
 DECAY = """\
-{cls}: 'decay' was replaced by schedules. Write
-    {cls}(learning_rate=staghorn.optimizers.schedules.InverseTimeDecay(
-        initial_learning_rate, decay_steps=1, decay_rate={value!r}))"""
+learning_rate=staghorn.optimizers.schedules.InverseTimeDecay(learning_rate, 1, {decay!r})"""
+
+# The name of the schedule that `decay=` is in configs.
+DECAY_NAME = "decay"
 
 BAD_STATE = """\
 {cls} '{name}': the saved optimizer state does not fit; nothing was loaded.
@@ -68,20 +69,28 @@ def as_learning_rate(cls: str, value: Any) -> float:
     return value
 
 
-def check_unknown(cls: type, kwargs: dict[str, Any]) -> None:
-    """Raise for arguments that no constructor of the class takes; old spellings get a hint."""
-    # Files of Keras 2 hold decay=0.0, which asks for nothing.
-    left = {name: v for name, v in kwargs.items() if not (name == "decay" and not v)}
-    if "lr" in left:
-        raise ValueError(RENAMED.format(cls=cls.__name__, value=left["lr"]))
-    if "decay" in left:
-        raise ValueError(DECAY.format(cls=cls.__name__, value=left["decay"]))
-    if left:
+def decaying(cls: type, learning_rate: Any, kwargs: dict[str, Any]) -> Any:
+    """Return the learning rate for what no constructor names: `decay` is understood.
+
+    It is the schedule that means the same; its name tells it from one that the user made.
+    """
+    # Scripts and files of Keras 2 hold decay=0.0, which asks for nothing.
+    decay = kwargs.pop("decay", None)
+    if kwargs:
         names = parameter_names(cls)
         raise ValueError(
-            f"{cls.__name__}: unknown argument {', '.join(map(repr, left))}."
-            f"{suggestion(next(iter(left)), names)} Known: {', '.join(names)}."
+            f"{cls.__name__}: unknown argument {', '.join(map(repr, kwargs))}."
+            f"{suggestion(next(iter(kwargs)), names)} Known: {', '.join(names)}."
         )
+    if not decay:
+        return learning_rate
+    if callable(learning_rate):
+        raise ValueError(
+            f"{cls.__name__}: learning_rate is a schedule and decay={decay!r} was given too. "
+            "Keep the schedule."
+        )
+    say_once("decay=", DECAY.format(decay=decay), cls.__name__)
+    return InverseTimeDecay(learning_rate, 1, decay, name=DECAY_NAME)
 
 
 def check_clipping(cls: str, *limits: float | None) -> None:

@@ -133,7 +133,8 @@ class Optimizer(OptimizerState):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        messages.check_unknown(type(self), kwargs)
+        if kwargs:
+            learning_rate = messages.decaying(type(self), learning_rate, kwargs)
         messages.check_clipping(type(self).__name__, clipnorm, clipvalue, global_clipnorm)
         messages.check_accumulation(type(self).__name__, gradient_accumulation_steps)
         super().__init__(name or auto_name(type(self).__name__))
@@ -213,6 +214,8 @@ class Optimizer(OptimizerState):
         """
         dtype = "float64" if config.floatx() == "float64" else "float32"
         rate = jnp.asarray(_raw(self.learning_rate)).astype(dtype)
+        if self._decay:
+            rate = rate / (1 + self._decay * self._iterations.value.astype(dtype))
         return rate, (_raw(self.iterations) + 1).astype(dtype)
 
     def init_slots(self, p: jax.Array) -> Slots:

@@ -15,9 +15,10 @@ from staghorn.engine.serialization import (
     parameter_names,
     recorded_arguments,
 )
+from staghorn.engine.spellings import say_once
 from staghorn.engine.variable import Variable
 from staghorn.optimizers import messages, schedules
-from staghorn.optimizers.schedules import LearningRateSchedule
+from staghorn.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 
 # Constructor arguments that every optimizer has; their attributes are the truth.
 BASE_PARAMETERS = (
@@ -57,6 +58,8 @@ class OptimizerState(Configurable):
     gradient_accumulation_steps: int | None
     _iterations: Variable
     _learning_rate: Any
+    # The old argument: the rate that is assigned is divided by 1 + decay * iterations.
+    _decay: float = 0.0
 
     def __init__(self, name: str) -> None:
         self.__dict__["_variables"] = {}  # id → Variable; __setattr__ adds to it from here on
@@ -90,6 +93,11 @@ class OptimizerState(Configurable):
     def variables(self) -> list[Variable]:
         """The optimizer's own variables, in the order of the file format."""
         return [v for key, v in self._variables.items() if key not in self._index]
+
+    @property
+    def _stored_variables(self) -> list[Variable]:
+        """What files hold: with `decay` the rate is a schedule there, and in the config alone."""
+        return [v for v in self.variables if not (self._decay and v is self._learning_rate)]
 
     def add_variable(
         self,
@@ -213,6 +221,10 @@ class OptimizerState(Configurable):
     # ---- learning rate -----------------------------------------------------------------------
 
     def _make_learning_rate(self, learning_rate: Any) -> Any:
+        named = getattr(learning_rate, "name", None) == messages.DECAY_NAME
+        if named and isinstance(learning_rate, InverseTimeDecay):
+            self._decay = learning_rate.decay_rate
+            learning_rate = learning_rate.initial_learning_rate
         if isinstance(learning_rate, Variable) or callable(learning_rate):
             return learning_rate
         value = messages.as_learning_rate(type(self).__name__, learning_rate)
@@ -252,6 +264,17 @@ class OptimizerState(Configurable):
             )
 
     @property
+    def lr(self) -> Any:
+        """The old name of `learning_rate`."""
+        say_once("optimizer.lr", "optimizer.learning_rate")
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        say_once("optimizer.lr", "optimizer.learning_rate")
+        self.learning_rate = value
+
+    @property
     def iterations(self) -> Any:
         """How many updates were made; with gradient accumulation, `apply` counts a fraction."""
         if self.gradient_accumulation_steps:
@@ -276,9 +299,12 @@ class OptimizerState(Configurable):
         return values
 
     def _learning_rate_config(self) -> Any:
-        if isinstance(self._learning_rate, Variable):
-            return float(self._learning_rate)
-        return config_value(self._learning_rate)
+        rate = self._learning_rate
+        if isinstance(rate, Variable):
+            rate = float(rate)
+        if self._decay:
+            rate = InverseTimeDecay(rate, 1, self._decay, name=messages.DECAY_NAME)
+        return config_value(rate)
 
     @classmethod
     def from_config(
@@ -334,7 +360,7 @@ class OptimizerState(Configurable):
             >>> sorted(store)
             ['0', '1']
         """
-        for i, variable in enumerate(self.variables):
+        for i, variable in enumerate(self._stored_variables):
             store[str(i)] = variable.numpy()
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
@@ -352,7 +378,7 @@ class OptimizerState(Configurable):
             >>> int(optimizer.iterations), float(optimizer.learning_rate)
             (7, 0.25)
         """
-        variables = self.variables
+        variables = self._stored_variables
         saved = {int(key): np.asarray(store[key]) for key in store}
         unslotted = [v for v in variables if v.name in ("iteration", "learning_rate")]
         if len(saved) == len(unslotted) and int(self.iterations) == int(saved[0]) == 0:

@@ -8,9 +8,9 @@ from staghorn.engine.not_yet import NOT_YET
 from tests.oracle import keras
 
 PACKAGES = (
-    "activations", "callbacks", "config", "constraints", "dtype_policies", "initializers",
-    "layers", "losses", "metrics", "mixed_precision", "ops", "optimizers",
-    "optimizers.schedules", "regularizers", "utils",
+    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies",
+    "initializers", "layers", "losses", "metrics", "mixed_precision", "ops", "optimizers",
+    "optimizers.schedules", "preprocessing", "regularizers", "utils", "wrappers",
 )  # fmt: skip
 NOT_PUBLIC = {"legacy", "src"}  # Keras 2's leftovers and its source tree
 

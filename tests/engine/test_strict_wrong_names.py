@@ -51,9 +51,9 @@ class Handing(losses.Huber):
 
 CALLS = [
     (lambda: layers.Dense(unit=3), "Dense: unknown argument 'unit'. Did you mean 'units'?"),
-    (lambda: layers.Dense(output_dim=3), "'output_dim'. Did you mean 'units'?"),
+    (lambda: Chained(output_dim=3), "'output_dim'. Did you mean 'units'?"),
     (lambda: Chained(unit=3), "Chained: unknown argument 'unit'. Did you mean 'units'?"),
-    (lambda: layers.Dropout(p=0.5), "Dropout: unknown argument 'p'. Did you mean 'rate'?"),
+    (lambda: layers.Dropout(q=0.5), "Dropout: argument 'rate' is missing."),
     (lambda: losses.Huber(delt=1), "Huber: unknown argument 'delt'. Did you mean 'delta'?"),
     (lambda: metrics.AUC(num_threshold=3), "AUC: unknown argument 'num_threshold'. Did you mean"),
     (lambda: metrics.Precision(from_logits=True), "Precision: unknown argument 'from_logits'."),
@@ -135,7 +135,7 @@ MISSING = [
     ("dtype_policies", "DTypePolice", "Did you mean 'DTypePolicy'?"),
     ("mixed_precision", "Polcy", "Did you mean 'Policy'?"),
     ("utils", "to_categoricals", "Did you mean 'to_categorical'?"),
-    ("utils", "Progbar", "staghorn.utils has no Progbar yet."),
+    ("utils", "FeatureSpace", "staghorn.utils has no FeatureSpace yet."),
 ]
 
 

@@ -348,6 +348,7 @@ def test_submodels_from_intermediate_tensors():
 
 def test_inputs_adapt_like_keras():
     """A missing or extra last axis of size 1, another float or int type."""
+
     def build(lib):
         x = lib.Input((1,))
         return lib.Model(x, lib.layers.Dense(2)(x))
@@ -464,13 +465,17 @@ def test_optional_input():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("input", "output"), "Model: unknown argument 'input'. Did you mean 'inputs'? Write"),
-        (("inputs", "output"), "Model: unknown argument 'output'. Did you mean 'outputs'? Write"),
-        (("inputs",), "Model: 'inputs' was given without 'outputs'. Write Model(inputs=..."),
-        (("outputs",), "Model: 'outputs' was given without 'inputs'. Write Model(inputs=..."),
+        (("input", "output"), "Own: unknown argument 'input'. Did you mean 'inputs'? Write"),
+        (("inputs", "output"), "Own: unknown argument 'output'. Did you mean 'outputs'? Write"),
+        (("inputs",), "Own: 'inputs' was given without 'outputs'. Write Model(inputs=..."),
+        (("outputs",), "Own: 'outputs' was given without 'inputs'. Write Model(inputs=..."),
     ],
 )
 def test_words_that_are_nearly_inputs_and_outputs(arguments, words):
+    class Own(staghorn.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+
     tensor = staghorn.Input((6,))
     with pytest.raises(TypeError, match=re.escape(words)):
-        staghorn.Model(**dict.fromkeys(arguments, tensor))
+        Own(**dict.fromkeys(arguments, tensor))

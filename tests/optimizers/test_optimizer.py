@@ -161,8 +161,7 @@ class Hasty(Optimizer):
 
 
 WRONG_ARGUMENTS = [
-    (lambda: Adam(lr=0.01), r"Write Adam\(learning_rate=0.01\)"),
-    (lambda: Adam(0.1, decay=1e-4), r"InverseTimeDecay\("),
+    (lambda: Adam(lambda: 0.1, decay=1e-4), "Keep the schedule"),
     (lambda: Adam(beta1=0.9), "unknown argument 'beta1'. Did you mean 'beta_1'"),
     (lambda: Adam("0.1"), r"learning_rate must be a float.*got '0.1' \(str\)"),
     (lambda: Adam(True), "learning_rate must be a float"),
