@@ -23,6 +23,7 @@ from staghorn.random import global_seed_generator, global_seed_state
 # Members of an archive that holds a state: a backup, or a checkpoint beside its model.
 TRAINING, STATE = "training.json", "training.bin"
 _ARRAY = "__array__"
+_NESTS = ("position", "logs", "draws")
 
 
 @dataclass(frozen=True)
@@ -244,8 +245,7 @@ def to_members(state: TrainingState) -> dict[str, bytes]:
     plain = {
         **{name: value for name, value in vars(state).items() if name != "arrays"},
         "callbacks": _without_arrays(state.callbacks, arrays),
-        "position": _without_arrays(state.position, arrays),
-        "draws": _without_arrays(state.draws, arrays),
+        **{name: _without_arrays(getattr(state, name), arrays) for name in _NESTS},
     }
     plain["described"] = [[list(a.shape), a.dtype.name] for a in arrays]
     blob = b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)
@@ -285,7 +285,7 @@ def from_members(members: Mapping[str, bytes], where: str) -> TrainingState:
             arrays.append(value)
             position += value.nbytes
         callbacks = [(name, _with_arrays(kept, arrays)) for name, kept in plain.pop("callbacks")]
-        plain |= {name: _with_arrays(plain[name], arrays) for name in ("position", "draws")}
+        plain |= {name: _with_arrays(plain[name], arrays) for name in _NESTS}
         own = arrays[: len(plain["names"])]
         state = TrainingState(**plain, callbacks=callbacks, arrays=own)
         _check_form(state)

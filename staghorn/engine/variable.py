@@ -19,6 +19,31 @@ You wrote something like      jax.jit(lambda x: variable.assign(x))
 Write instead                 staghorn.jit(lambda x: variable.assign(x))"""
 
 
+def _copied(value: Any, dtype: str) -> jax.Array:
+    """Return a device array of its own.
+
+    Two Variables with one buffer could not both be donated to a program, and a view of the caller's
+    array would change with it.
+    """
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        mine = value.astype(dtype, copy=not _cannot_change(value))
+        return jax.device_put(mine, may_alias=False)
+    return jnp.array(value, dtype=dtype, copy=True)
+
+
+def _cannot_change(value: Any) -> bool:
+    """Say whether an array is read-only down to its memory, as those read from a file are.
+
+    It matters since JAX returns before it has read an array, with `jnp.array(copy=True)` too:
+    measured, a caller who writes into the array at once changes what arrives.
+    """
+    while isinstance(value, np.ndarray):
+        if value.flags.writeable:
+            return False
+        value = value.base
+    return value is None or isinstance(value, bytes)
+
+
 class Variable:
     """A named slot that holds one array, read and assigned through the open Scope.
 
@@ -132,9 +157,7 @@ class Variable:
             # Also drops "weak" types, with which a loop's state would change its type.
             array = jax.lax.convert_element_type(value, self._dtype)
         else:
-            # A copy: two Variables with one buffer could not both be donated to a program, and a
-            # view of the caller's array would change with it.
-            array = jnp.array(value, dtype=self._dtype, copy=True)
+            array = _copied(value, self._dtype)
         if tuple(array.shape) != self._shape:
             raise ValueError(
                 f"Variable '{self.path}' has shape {self._shape}; a value of shape "
@@ -234,7 +257,7 @@ def _first_value(initializer: Any, shape: Any, dtype: Any, name: str) -> jax.Arr
         if is_tracer(value):
             raise ValueError(f"Variable '{name}' cannot start from a traced value.")
         chosen = dtype if dtype is not None else _default_dtype(value)
-        array = jnp.array(value, dtype=standardize_dtype(chosen))
+        array = _copied(value, standardize_dtype(chosen))
         if shape is not None and tuple(shape) != tuple(array.shape):
             raise ValueError(
                 f"Variable '{name}': shape={tuple(shape)} does not fit the given array of shape "
@@ -250,7 +273,7 @@ def _first_value(initializer: Any, shape: Any, dtype: Any, name: str) -> jax.Arr
             "dimension; give the layer an input whose axis sizes are known."
         )
     chosen = standardize_dtype(dtype)
-    array = jnp.array(_raw(initializer(wanted, dtype=chosen)), dtype=chosen)
+    array = _copied(_raw(initializer(wanted, dtype=chosen)), chosen)
     if tuple(array.shape) != wanted:
         raise ValueError(
             f"Variable '{name}': the initializer returned shape {tuple(array.shape)}, "

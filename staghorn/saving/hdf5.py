@@ -274,6 +274,7 @@ class WeightsFile:
             array = self._view(dataset)
             if array is None:
                 array = np.asarray(dataset[()])
+                array.flags.writeable = False  # a Variable may take it without a copy of its own
         except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
             raise CorruptFileError(
                 f"{self.where}: the array '{path}' is damaged. ({error})"

@@ -319,6 +319,9 @@ ROWS: dict[str, Row] = {
 # Bases, symbols and things that are no subject of their own, or need a file (tested elsewhere).
 WITHOUT_A_ROW = {
     "layers": {
+        "Convolution2D",  # Keras 1's names: they make Conv2D, ...
+        "Convolution3D",
+        "SeparableConvolution2D",
         "GRUCell",
         "Input",
         "InputLayer",

@@ -254,6 +254,33 @@ def save_load_continue(row: Row, tmp_path):
     assert_equal_weights(model, again)
 
 
+class _PowerCut(staghorn.callbacks.Callback):
+    """Stops a training as a machine that is switched off."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+def interrupted_and_resumed(row: Row, tmp_path):
+    """A training in two parts, the second in a model of its own, equals one in one part."""
+
+    def run(seed, *calls):
+        staghorn.utils.set_random_seed(seed)
+        model = compile_model(one_output(row), row)
+        return model, fit(model, row, epochs=3, callbacks=[*extra_callbacks(row), *calls])
+
+    whole, history = run(5)
+    backup = staghorn.callbacks.BackupAndRestore(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        run(5, _PowerCut(), backup)
+    again, continued = run(99, backup)
+    assert_equal_weights(whole, again, rtol=0, atol=0)
+    assert set(history) == set(continued)
+    for name, values in history.items():
+        np.testing.assert_array_equal(values, continued[name])
+
+
 def mixed_precision(row: Row, tmp_path):
     """Weights stay float32, computation is bfloat16, the loss float32 and finite."""
     staghorn.dtype_policies.set_dtype_policy("mixed_bfloat16")
@@ -323,6 +350,7 @@ CASES = {
         callback_changes_weights,
         second_fit,
         save_load_continue,
+        interrupted_and_resumed,
         mixed_precision,
         double_precision,
         batches_from_a_generator,

@@ -286,3 +286,20 @@ def test_nests():
         tree.pack_sequence_as(nest, [1])
     with pytest.raises(ValueError, match="differ"):
         tree.assert_same_structure([1], (1,))
+
+
+@pytest.mark.parametrize("size", [3, 300_000])
+@pytest.mark.parametrize("kind", ["writeable", "read-only view of a writeable one", "read-only"])
+def test_a_variable_does_not_follow_the_array_it_was_given(size, kind):
+    variable = staghorn.Variable(np.zeros(size, "float32"))
+    for value in range(1, 20):
+        given = np.full(size, value, "float32")
+        shown = given if kind == "writeable" else given.view()
+        shown.flags.writeable = kind == "writeable"
+        if kind == "read-only":
+            shown = np.frombuffer(given.tobytes(), "float32")
+        variable.assign(shown)
+        new = staghorn.Variable(shown)
+        given[:] = -1
+        assert (variable.numpy() == value).all()
+        assert (new.numpy() == value).all()

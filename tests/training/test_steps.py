@@ -358,7 +358,8 @@ def test_a_switch_without_compiling_again_takes_effect():
     model.fit(X, Y, **COMMON)
     before = model.layers[0].kernel.numpy()
     model.layers[0].trainable = False
-    model.fit(X, Y, **COMMON)
+    with pytest.warns(UserWarning, match="`trainable` was changed after compile"):
+        model.fit(X, Y, **COMMON)
     np.testing.assert_array_equal(model.layers[0].kernel.numpy(), before)
 
 
