@@ -256,6 +256,7 @@ def test_function_says_what_is_wrong():
         (lambda: K.set_learning_phase(1), r"model\(x, training=True\)"),
     ],
 )
+@pytest.mark.filterwarnings("ignore::staghorn.engine.spellings.OldSpelling")
 def test_what_needs_a_static_graph_says_what_to_write(call, advice):
     with pytest.raises(NotImplementedError, match=f"(?s){advice}"):
         call()
