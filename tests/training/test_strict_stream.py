@@ -432,8 +432,8 @@ def test_evaluate_and_predict_on_streams():
 def test_each_validation_sees_the_same_batches():
     model = noisy()
     frozen = staghorn.optimizers.SGD(0.0)
-    model.compile(frozen, "mae")
     model.layers[1].trainable = False  # moving statistics stay, so that the model does not change
+    model.compile(frozen, "mae")
     history = model.fit(
         Again(), epochs=3, verbose=0, validation_data=Again(), validation_steps=3
     ).history
