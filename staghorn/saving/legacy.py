@@ -139,7 +139,10 @@ def restore_legacy(
     state = optimizer_state(model, file, steps) if optimizer else None
     values = [file.read(path) for _, path in steps]
     if state is not None:
-        model.optimizer.load_own_variables(state)
+        try:
+            model.optimizer.load_own_variables(state)
+        except ValueError as error:
+            raise ValueError(f"{file.where}: {error}") from error
     for (variable, _), value in zip(steps, values, strict=True):
         variable.assign(value)
     tell(model, file, problems, skip_mismatch)
