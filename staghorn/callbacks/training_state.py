@@ -164,10 +164,11 @@ def differences(
         for name in sorted({*run, *state.run})
         if run.get(name) != state.run.get(name)
     ]
-    now = {type(c).__name__: sorted(c.kept) for c in _that_keep(callbacks)}
-    then = {name: sorted(values) for name, values in state.callbacks}
-    if list(now.items()) != list(then.items()):
-        lines.append(f"callbacks that count: {now} now, {then} then")
+    now = [(type(c).__name__, sorted(c.kept)) for c in _that_keep(callbacks)]
+    then = [(name, sorted(values)) for name, values in state.callbacks]
+    if now != then:
+        names = [", ".join(name for name, _ in found) or "none" for found in (now, then)]
+        lines.append(f"callbacks that count: {names[0]} now, {names[1]} then")
     if len(variables) != len(state.arrays):
         lines.append(f"{len(variables)} variables now, {len(state.arrays)} then")
     else:
@@ -325,9 +326,9 @@ def fingerprint(*objects: Any) -> str:
 
     Example:
         >>> from staghorn.callbacks.training_state import fingerprint
-        >>> dense = staghorn.layers.Dense
-        >>> fingerprint(dense(3)) == fingerprint(dense(3)), fingerprint(dense(3), dense(4))[:0]
-        (True, '')
+        >>> three, again, four = map(staghorn.layers.Dense, (3, 3, 4))
+        >>> fingerprint(three) == fingerprint(again), fingerprint(three) == fingerprint(four)
+        (True, False)
     """
     found = [(type(item).__name__, _without_names(item.get_config())) for item in objects]
     text = json.dumps(found, sort_keys=True, default=str)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from staghorn.engine.config_check import place
 from staghorn.engine.not_yet import NOT_YET
 from staghorn.engine.registry import suggestion
 from staghorn.engine.serialization import (
@@ -21,9 +22,9 @@ from staghorn.engine.serialization import (
     get_registered_name,
 )
 from staghorn.layers.core import Lambda
-from staghorn.saving.config_check import objects_in, place
 from staghorn.saving.errors import UnsafeFileError
 
+_MAX_DEPTH = 300
 # The functions that a Lambda layer can have: the part of its config → the key in `replace`.
 _PARTS = {"function": "{}", "mask": "{}.mask", "output_shape": "{}.output_shape"}
 _BYTECODE = """\
@@ -177,3 +178,25 @@ def _public_names(module: str) -> list[str]:
 
     package = getattr(staghorn, module.removeprefix("staghorn."), None)
     return list(getattr(package, "__all__", ()))
+
+
+def objects_in(
+    config: Any, where: str, start: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Go over the objects in a config, outer ones first: (path, what has a class and a config).
+
+    Raises:
+        UnsafeFileError: for a depth that no model has.
+    """
+    pending: list[tuple[tuple[str, ...], Any]] = [(start, config)]
+    while pending:
+        path, value = pending.pop()
+        if len(path) > _MAX_DEPTH:
+            raise UnsafeFileError(f"{where}: it is nested more than {_MAX_DEPTH} levels deep.")
+        if isinstance(value, dict):
+            if "class_name" in value and "config" in value:
+                yield path, value
+            inner = [((*path, str(key)), item) for key, item in value.items()]
+            pending.extend(reversed(inner))
+        elif isinstance(value, list):
+            pending.extend(((*path, f"[{i}]"), value[i]) for i in reversed(range(len(value))))

@@ -147,6 +147,7 @@ class Trainer(TrainerBase):
             steps = steps_per_epoch or feed.steps_per_epoch
             callbacks = callbacks if resume is None else [callbacks or [], Resume(resume)]
             calls = self._calls(callbacks, verbose, steps, epochs, add_history=True)
+            opened.callback(setattr, self, "_run", None)  # it holds the data
             self._fit(feed, validation, calls, range(initial_epoch, epochs), validation_freq)
         assert isinstance(self.history, History)
         return self.history

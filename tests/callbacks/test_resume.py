@@ -1,8 +1,11 @@
 """Training that was interrupted ends as if it had not been: weights and history, bit for bit."""
 
+import contextlib
 import functools
+import gc
 import os
 
+import jax
 import numpy as np
 import pytest
 
@@ -289,3 +292,24 @@ def test_averages_that_are_swapped_in_between_epochs(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run("series", Interrupt(2, batch=1), *calls(tmp_path / "run"))
     check_equal(whole, run("series", *calls(tmp_path / "run"), seed=11))
+
+
+def test_two_callbacks_of_one_class_are_told_from_one(tmp_path):
+    one, two = (ModelCheckpoint(tmp_path / f"{n}.keras") for n in "ab")
+    backup = BackupAndRestore(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        run("dense", one, two, backup, Interrupt(2))
+    words = "History, ModelCheckpoint now, History, ModelCheckpoint, ModelCheckpoint then"
+    with pytest.raises(ValueError, match=words):
+        run("dense", one, backup, seed=7)
+    check_equal(uninterrupted("dense"), run("dense", one, two, backup, seed=7))
+
+
+@pytest.mark.parametrize("calls", [(), (Interrupt(1),)])
+def test_a_fit_that_ended_keeps_no_data(calls):
+    data = np.ones((ROWS, 3, 7), "float32")
+    model = sequential(staghorn.Input((3, 7)), layers.Flatten())
+    with contextlib.suppress(KeyboardInterrupt):
+        model.fit(data, Y, epochs=2, verbose=0, callbacks=list(calls))
+    gc.collect()
+    assert [a.shape for a in jax.live_arrays() if a.shape == data.shape] == []
