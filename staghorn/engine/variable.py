@@ -11,6 +11,7 @@ import numpy as np
 
 from staghorn.engine import frame, naming, scope
 from staghorn.engine.dtypes import is_float, standardize_dtype
+from staghorn.engine.host_memory import cannot_change, own_copy
 from staghorn.engine.jax_internals import is_staging, is_tracer
 
 _LEAKED = """\
@@ -22,26 +23,14 @@ Write instead                 staghorn.jit(lambda x: variable.assign(x))"""
 def _copied(value: Any, dtype: str) -> jax.Array:
     """Return a device array of its own.
 
-    Two Variables with one buffer could not both be donated to a program, and a view of the caller's
-    array would change with it.
+    Two Variables with one buffer of the device could not both be donated to a program, and a view
+    of the caller's array would change with it.
     """
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        mine = value.astype(dtype, copy=not _cannot_change(value))
-        return jax.device_put(mine, may_alias=False)
+        # JAX copies what lies in the host's memory when it is donated.
+        ready = value.dtype == dtype and cannot_change(value)
+        return jax.device_put(value if ready else own_copy(value, dtype), may_alias=True)
     return jnp.array(value, dtype=dtype, copy=True)
-
-
-def _cannot_change(value: Any) -> bool:
-    """Say whether an array is read-only down to its memory, as those read from a file are.
-
-    It matters since JAX returns before it has read an array, with `jnp.array(copy=True)` too:
-    measured, a caller who writes into the array at once changes what arrives.
-    """
-    while isinstance(value, np.ndarray):
-        if value.flags.writeable:
-            return False
-        value = value.base
-    return value is None or isinstance(value, bytes)
 
 
 class Variable:
@@ -95,7 +84,7 @@ class Variable:
         self.name = name or naming.unique_name("variable")
         if "/" in self.name:
             raise ValueError(f"Variable: a name cannot contain '/', got {self.name!r}.")
-        self.path = self.name
+        self.path = "/".join([*naming.scopes.get(), self.name])
         self.trainable = bool(trainable)
         self.autocast = bool(autocast)
         self.aggregation = aggregation

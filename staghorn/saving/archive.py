@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -23,10 +24,13 @@ from typing import Any, BinaryIO
 from staghorn.saving.atomic import read_again_if_replaced
 from staghorn.saving.errors import CorruptFileError, UnsafeFileError
 from staghorn.saving.hdf5 import WeightsFile, read_hdf5
+from staghorn.saving.memory import Buffer, Pieces, as_pieces, read_memory
 
 METADATA, CONFIG, WEIGHTS, ASSETS = "metadata.json", "config.json", "model.weights.h5", "assets/"
 # The version of Keras whose format this is.
 KERAS_VERSION = "3.15.1"
+
+Members = Mapping[str, Buffer | Pieces]
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 _MAX_MEMBERS = 10_000
@@ -45,11 +49,11 @@ class Archive:
 
     Args:
         where: how errors name it.
-        members: name → bytes.
+        members: name → content, the weights' as an array of bytes.
     """
 
     where: str
-    members: Mapping[str, bytes]
+    members: Mapping[str, Any]
 
     def config(self) -> dict[str, Any]:
         """Return the parsed `config.json`."""
@@ -68,6 +72,11 @@ class Archive:
         found = parse_json(self.members[METADATA], f"{self.where}, member '{METADATA}'")
         return found if isinstance(found, dict) else {}
 
+    def sums(self) -> dict[str, Any] | None:
+        """Return member → SHA-256, if the file has them."""
+        sums = self.metadata().get("sha256")
+        return sums if isinstance(sums, dict) else None
+
     def weights(self) -> WeightsFile:
         """Return the examined `model.weights.h5`."""
         return read_hdf5(self._member(WEIGHTS), f"{self.where}, member '{WEIGHTS}'")
@@ -80,7 +89,7 @@ class Archive:
             if name.startswith(ASSETS) and not name.endswith("/")
         }
 
-    def _member(self, name: str) -> bytes:
+    def _member(self, name: str) -> Any:
         if name not in self.members:
             raise CorruptFileError(
                 f"{self.where} has no member '{name}'; it is not a saved model or not complete. "
@@ -94,10 +103,10 @@ class Archive:
 
 def members_of(
     config: dict[str, Any],
-    weights: bytes,
+    weights: Pieces,
     assets: Mapping[str, bytes],
     extra: Mapping[str, bytes],
-) -> dict[str, bytes]:
+) -> dict[str, Buffer | Pieces]:
     """Return all members of an archive but the metadata by name, in the order of the file."""
     content = {CONFIG: json.dumps(config).encode(), WEIGHTS: weights}
     return content | {ASSETS + path: data for path, data in sorted(assets.items())} | {**extra}
@@ -114,13 +123,13 @@ def origin() -> dict[str, str]:
     }
 
 
-def checked_members(content: Mapping[str, bytes], **metadata: Any) -> dict[str, bytes]:
+def checked_members(content: Members, **metadata: Any) -> Members:
     """Put metadata with the checksums of all members in front of them."""
-    metadata["sha256"] = {n: hashlib.sha256(data).hexdigest() for n, data in content.items()}
+    metadata["sha256"] = {name: _sha256(data) for name, data in content.items()}
     return {METADATA: json.dumps(metadata).encode(), **content}
 
 
-def write_archive(file: BinaryIO, members: Mapping[str, bytes]) -> None:
+def write_archive(file: BinaryIO, members: Members) -> None:
     """Write members to an open file as a zip without compression.
 
     Example:
@@ -136,7 +145,7 @@ def write_archive(file: BinaryIO, members: Mapping[str, bytes]) -> None:
             _add(archive, name, data)
 
 
-def write_checked_archive(file: BinaryIO, content: Mapping[str, bytes], **metadata: Any) -> None:
+def write_checked_archive(file: BinaryIO, content: Members, **metadata: Any) -> None:
     """Write `checked_members`, the metadata last: a thread makes the sums during the writing."""
     with ThreadPoolExecutor(1) as thread, zipfile.ZipFile(file, "w") as archive:
         members = thread.submit(checked_members, content, **metadata)
@@ -145,19 +154,23 @@ def write_checked_archive(file: BinaryIO, content: Mapping[str, bytes], **metada
         _add(archive, METADATA, members.result()[METADATA])
 
 
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+def _add(archive: zipfile.ZipFile, name: str, data: Buffer | Pieces) -> None:
     info = zipfile.ZipInfo(name, _DATE)
     info.external_attr = 0o600 << 16
-    archive.writestr(info, data)
+    info.file_size = sum(len(piece) for piece in as_pieces(data))  # more than 4 GB need zip64
+    with archive.open(info, "w") as member:
+        for piece in as_pieces(data):
+            member.write(piece)
 
 
-def write_folder(folder: Path, members: Mapping[str, bytes]) -> None:
+def write_folder(folder: Path, members: Members) -> None:
     """Write members as files below a folder."""
     (folder / ASSETS).mkdir()  # Keras expects it
     for name, data in members.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        with open(target, "wb") as file:
+            file.writelines(as_pieces(data))
 
 
 # Reading -------------------------------------------------------------------------------------
@@ -213,13 +226,47 @@ def parse_archive(file: BinaryIO, where: str) -> Archive:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
             check_members(infos, size, where)
-            members = {info.filename: archive.read(info) for info in infos if not info.is_dir()}
+            return _read_members(archive, file, infos, where)
+    except (CorruptFileError, UnsafeFileError):
+        raise
     except (
         zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError,
         UnicodeDecodeError, OverflowError,
     ) as error:  # fmt: skip
         raise CorruptFileError(f"{where} is damaged or incomplete. ({error})") from error
-    return _verified(Archive(where, members))
+
+
+def _read_members(
+    archive: zipfile.ZipFile, file: BinaryIO, infos: list[zipfile.ZipInfo], where: str
+) -> Archive:
+    """Read all members; the weights into memory of their own, checked while they are read."""
+    large = [i for i in infos if i.filename == WEIGHTS and i.compress_type == zipfile.ZIP_STORED]
+    found = Archive(
+        where, {i.filename: archive.read(i) for i in infos if i not in large and not i.is_dir()}
+    )
+    sums = found.sums()
+    known = {name: _sha256(data) for name, data in found.members.items() if sums is not None}
+    for info in large:
+        archive.open(info).close()  # compares the member's own header with the table
+        file.seek(info.header_offset + _LOCAL_HEADER - 4)
+        file.seek(sum(struct.unpack("<HH", file.read(4))), io.SEEK_CUR)
+        total: Any = hashlib.sha256() if sums is not None else _Crc()
+        memory = read_memory(file, info.file_size, total.update)
+        if sums is None and total.value != info.CRC:
+            raise zipfile.BadZipFile(f"Bad CRC-32 for file {WEIGHTS!r}")
+        if sums is not None:
+            known[WEIGHTS] = total.hexdigest()
+        found = Archive(where, {**found.members, WEIGHTS: memory})
+    return _verified(found, known)
+
+
+class _Crc:
+    """CRC-32 of blocks, as zip files have it."""
+
+    value = 0
+
+    def update(self, block: Any) -> None:
+        self.value = zlib.crc32(block, self.value)
 
 
 def check_members(infos: list[zipfile.ZipInfo], size: int, where: str) -> None:
@@ -273,10 +320,14 @@ def _read_folder(folder: Path) -> Archive:
     for path in [*wanted, *sorted((folder / ASSETS).rglob("*"))]:
         _check_plain(path, folder, where)
         if path.is_file():
-            members[path.relative_to(folder).as_posix()] = path.read_bytes()
+            with open(path, "rb") as file:
+                content = read_memory(file, os.fstat(file.fileno()).st_size)
+            name = path.relative_to(folder).as_posix()
+            members[name] = content if name == WEIGHTS else content.tobytes()
         elif path in wanted and path.exists():
             raise UnsafeFileError(f"{where}: '{path.name}' is not a file.")
-    return _verified(Archive(where, members))
+    archive = Archive(where, members)
+    return _verified(archive, {name: _sha256(archive.members[name]) for name in archive.members})
 
 
 def _check_plain(path: Path, folder: Path, where: str) -> None:
@@ -290,16 +341,16 @@ def _check_plain(path: Path, folder: Path, where: str) -> None:
         raise UnsafeFileError(f"{where}: '{name}' is not a plain file.")
 
 
-def _verified(archive: Archive) -> Archive:
-    """Compare the members with the checksums, where the file has them (ours does)."""
-    sums = archive.metadata().get("sha256")
-    if not isinstance(sums, dict):
+def _verified(archive: Archive, known: Mapping[str, str]) -> Archive:
+    """Compare what the members have with the checksums, where the file has them (ours does)."""
+    sums = archive.sums()
+    if sums is None:
         return archive
     missing = sorted(set(sums) - set(archive.members))
     if missing:
         raise CorruptFileError(f"{archive.where} is not complete: it lacks {missing}.")
     for name in {CONFIG, WEIGHTS, *sums}:
-        if name in archive.members and sums.get(name) != _sha256(archive.members[name]):
+        if name in archive.members and sums.get(name) != known[name]:
             raise CorruptFileError(
                 f"{archive.where}, member '{name}': its content does not match the checksum in "
                 f"'{METADATA}'. The file was damaged or edited; use another copy."
@@ -307,8 +358,11 @@ def _verified(archive: Archive) -> Archive:
     return archive
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _sha256(data: Buffer | Pieces) -> str:
+    total = hashlib.sha256()
+    for piece in as_pieces(data):
+        total.update(piece)
+    return total.hexdigest()
 
 
 def parse_json(data: bytes, where: str) -> Any:

@@ -7,24 +7,25 @@ there. Every object of a file is examined before the first byte of data is read.
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import ml_dtypes
 import numpy as np
 
 from staghorn.saving.errors import CorruptFileError, UnsafeFileError
+from staghorn.saving.memory import Buffer, read_sealed, require_seal
+from staghorn.saving.sparse import MemoryFile, SparseFile
 
-# Bytes of a chunk, each stored behind a checksum. HDF5 copies chunks one by one: from memory that
-# is in use already, this many take a quarter of the time that large ones take.
-_CHUNK = 2 << 20
-_FEW_ROWS = 8
+# Arrays of more bytes are not written by HDF5, which would copy them.
 _SMALL = 1 << 16
+_ALIGNMENT = 64  # so that loaded arrays begin where XLA can use them as they are
+# An attribute of the file: its content ends with checksums (`memory.sealed`).
+SEALED = "sealed"
 _FILTERS = {
     h5py.h5z.FILTER_DEFLATE: "gzip",
     h5py.h5z.FILTER_SHUFFLE: "shuffle",
@@ -37,8 +38,6 @@ _MAX_OBJECTS = 2_000_000
 # Texts of any length stand in heaps; every name in a list may point at the same one.
 _HEAP = re.compile(rb"GCOL\x01\0\0\0")
 _MAX_TEXT = 1 << 30
-# Written behind the HDF5 data, where readers of HDF5 do not look.
-_TRAILER = b"SGHNSHA2"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -46,31 +45,41 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 Groups = Mapping[str, tuple[str | None, Mapping[str, Any]]]
 
 
-def write_hdf5(groups: Groups, checksums: bool = True) -> bytes:
-    """Return an HDF5 file with the given groups; the same groups give the same bytes.
+def write_hdf5(groups: Groups, will_be_sealed: bool = True) -> list[Buffer]:
+    """Return an HDF5 file with the given groups, in pieces; the same groups give the same bytes.
 
     Args:
         groups: path → (name attribute, key → array). Every path gets a `vars` group.
-        checksums: give each array checksums, which all readers of HDF5 verify; needless inside of
-            a file that has others. Default: True.
+        will_be_sealed: say in the file that `memory.sealed` puts checksums at its end; needless
+            inside of a file that has others. Default: True.
 
     Example:
         >>> from staghorn.saving.hdf5 import read_hdf5, write_hdf5
-        >>> data = write_hdf5({"layers/dense": ("dense", {"0": np.ones((2, 3), "float32")})})
-        >>> read_hdf5(data).entry("layers/dense")["0"].shape
+        >>> groups = {"layers/dense": ("dense", {"0": np.ones((2, 3), "float32")})}
+        >>> pieces = write_hdf5(groups, will_be_sealed=False)
+        >>> read_hdf5(b"".join(pieces)).entry("layers/dense")["0"].shape
         (2, 3)
     """
-    buffer = io.BytesIO()
-    # v110: the file's own structure is behind checksums too. Older readers of HDF5 (1.10, from
-    # 2016) know it.
-    with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
+    skeleton = SparseFile()
+    large: dict[int, np.ndarray] = {}
+    # v110: the file's own structure is behind checksums. Older readers of HDF5 (1.10, from 2016)
+    # know it.
+    with h5py.File(
+        skeleton,
+        "w",
+        libver=("v110", "v110"),
+        alignment_threshold=_SMALL,
+        alignment_interval=_ALIGNMENT,
+    ) as file:
+        if will_be_sealed:
+            file.attrs[SEALED] = True
         for path, (name, arrays) in groups.items():
             group = file.create_group(f"{path}/vars" if path else "vars")
             if name is not None:
                 group.attrs["name"] = name
             for key, value in arrays.items():
-                _write_array(group, key, _plain_array(path, key, value), checksums)
-    return buffer.getvalue()
+                large |= _write_array(group, key, _plain_array(path, key, value))
+    return skeleton.pieces(large)
 
 
 def _plain_array(path: str, key: str, value: Any) -> np.ndarray:
@@ -83,61 +92,29 @@ def _plain_array(path: str, key: str, value: Any) -> np.ndarray:
     return array
 
 
-def _write_array(group: h5py.Group, key: str, array: np.ndarray, checksums: bool) -> None:
+def _write_array(group: h5py.Group, key: str, array: np.ndarray) -> dict[int, np.ndarray]:
+    """Write an array, or find a place for a large one: its place → its bytes."""
     # HDF5 has no bfloat16: two opaque bytes and a mark, as Keras does.
     is_bfloat16 = array.dtype == ml_dtypes.bfloat16
     plain = array.view("V2") if is_bfloat16 else array
-    if array.nbytes > _SMALL and not checksums:
-        dataset = group.create_dataset(key, data=plain)
-    elif array.ndim and array.size:
-        chunks = (_rows_of_chunk(array), *array.shape[1:])
-        dataset = group.create_dataset(key, data=plain, chunks=chunks, fletcher32=True)
+    if array.nbytes > _SMALL:
+        dataset = _reserve(group, key, plain)
+        large = {dataset.id.get_offset(): np.ascontiguousarray(plain).reshape(-1).view(np.uint8)}
     else:
-        dataset = _write_inside_header(group, key, plain)
+        dataset, large = group.create_dataset(key, data=plain), {}
     if is_bfloat16:
         dataset.attrs["dtype"] = "bfloat16"
+    return large
 
 
-def _rows_of_chunk(array: np.ndarray) -> int:
-    most = _CHUNK * len(array) // array.nbytes
-    if most < _FEW_ROWS:
-        return 1  # the last chunk is stored whole; more rows would waste a part of it
-    return -(-len(array) // -(-len(array) // most))
-
-
-def _write_inside_header(group: h5py.Group, key: str, array: np.ndarray) -> h5py.Dataset:
-    """A scalar cannot have a checksum of its own, but the header that holds it has one."""
+def _reserve(group: h5py.Group, key: str, array: np.ndarray) -> h5py.Dataset:
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plist.set_layout(h5py.h5d.COMPACT)
     plist.set_obj_track_times(False)
-    space = h5py.h5s.create_simple(array.shape) if array.ndim else h5py.h5s.create(h5py.h5s.SCALAR)
+    plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     kind = h5py.h5t.py_create(array.dtype, logical=True)
-    identity = h5py.h5d.create(group.id, key.encode(), kind, space, plist)
-    if array.size:
-        identity.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(array))
-    return h5py.Dataset(identity)
-
-
-def trailer(data: bytes) -> bytes:
-    """Return a mark and the SHA-256 of the data; readers of HDF5 ignore what follows its end."""
-    return _TRAILER + hashlib.sha256(data).digest()
-
-
-def with_trailer(data: bytes) -> bytes:
-    """Return the data and its `trailer`."""
-    return data + trailer(data)
-
-
-def check_trailer(data: bytes, where: str) -> None:
-    """Check the `trailer` of data; data without it passes."""
-    start = len(data) - len(_TRAILER) - hashlib.sha256().digest_size
-    if start < 0 or data[start : start + len(_TRAILER)] != _TRAILER:
-        return
-    if hashlib.sha256(memoryview(data)[:start]).digest() != data[start + len(_TRAILER) :]:
-        raise CorruptFileError(
-            f"{where} is damaged: its content does not match the checksum at its end. "
-            "Use another copy."
-        )
+    space = h5py.h5s.create_simple(array.shape)
+    return h5py.Dataset(h5py.h5d.create(group.id, key.encode(), kind, space, plist))
 
 
 class Entry(Mapping[str, np.ndarray]):
@@ -172,20 +149,22 @@ class WeightsFile:
     """An HDF5 file whose every object has been examined.
 
     Args:
-        data: the bytes of the file.
+        data: the content of the file; see `read_memory`.
         where: how errors name it.
+        sealed: whether checksums at its end were checked. Default: False.
     """
 
-    def __init__(self, data: bytes, where: str) -> None:
+    def __init__(self, data: Buffer, where: str, sealed: bool = False) -> None:
         self.where = where
+        self.sealed = sealed
         self.arrays: dict[str, tuple[tuple[int, ...], str]] = {}  # path → shape, type
-        self._data = data
+        self._data = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.asarray(data)
         self._expanded = 0
-        check_trailer(data, where)
-        if not data.startswith(_SIGNATURE):
+        if self._data[: len(_SIGNATURE)].tobytes() != _SIGNATURE:
             raise CorruptFileError(f"{where} is not an HDF5 file, or something stands before it.")
         try:
-            self._file = h5py.File(io.BytesIO(data), "r")
+            self._file = h5py.File(MemoryFile(self._data), "r")
+            require_seal(sealed, SEALED in self._file.attrs, where)
             self._examine()
         except (CorruptFileError, UnsafeFileError):
             raise
@@ -264,7 +243,8 @@ class WeightsFile:
 
     @functools.cached_property
     def _largest_heap(self) -> int:
-        sizes = (self._data[m.end() : m.end() + 8] for m in _HEAP.finditer(self._data))
+        found = _HEAP.finditer(self._data.data)
+        sizes = (self._data[m.end() : m.end() + 8].tobytes() for m in found)
         return max((int.from_bytes(size, "little") for size in sizes), default=0)
 
     def read(self, path: str) -> np.ndarray:
@@ -289,7 +269,8 @@ class WeightsFile:
         plain = dataset.dtype.kind in "fiu" and dataset.dtype.isnative
         if not (start and plain and start + count * dataset.dtype.itemsize <= len(self._data)):
             return None
-        return np.frombuffer(self._data, dataset.dtype, count, start).reshape(dataset.shape)
+        stop = start + count * dataset.dtype.itemsize
+        return self._data[start:stop].view(dataset.dtype).reshape(dataset.shape)
 
     def _examine(self) -> None:
         """Visit everything once, without following a link out of the tree."""
@@ -371,11 +352,11 @@ def _spellings(path: str) -> tuple[str, ...]:
     )
 
 
-def read_hdf5(data: bytes, where: str = "the weights") -> WeightsFile:
-    """Open the bytes of an HDF5 file after examining everything in it.
+def read_hdf5(data: Buffer, where: str = "the weights") -> WeightsFile:
+    """Open the content of an HDF5 file after examining everything in it.
 
     Args:
-        data: the file's bytes.
+        data: the file's content.
         where: how errors name it. Default: "the weights".
 
     Raises:
@@ -384,7 +365,15 @@ def read_hdf5(data: bytes, where: str = "the weights") -> WeightsFile:
 
     Example:
         >>> from staghorn.saving.hdf5 import read_hdf5, write_hdf5
-        >>> read_hdf5(write_hdf5({"a": ("a", {"0": np.zeros(3)})})).arrays
+        >>> pieces = write_hdf5({"a": ("a", {"0": np.zeros(3)})}, will_be_sealed=False)
+        >>> read_hdf5(b"".join(pieces)).arrays
         {'a/vars/0': ((3,), 'float64')}
     """
     return WeightsFile(data, where)
+
+
+def read_hdf5_file(file: BinaryIO, where: str) -> WeightsFile:
+    """Open an HDF5 file, of Staghorn's with its checksums checked. Raises as `read_hdf5`."""
+    size = file.seek(0, io.SEEK_END)
+    data, is_sealed = read_sealed(file, size, where)
+    return WeightsFile(data, where, is_sealed)

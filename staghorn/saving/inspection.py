@@ -21,7 +21,7 @@ from staghorn.engine.naming import to_snake_case
 from staghorn.engine.serialization import find_class
 from staghorn.saving.archive import WEIGHTS, Archive, parse_json, read_archive
 from staghorn.saving.errors import CorruptFileError, UnsafeFileError
-from staghorn.saving.hdf5 import _TRAILER, WeightsFile, read_hdf5
+from staghorn.saving.hdf5 import WeightsFile, read_hdf5_file
 from staghorn.saving.keras2_config import modern_config, modern_training
 from staghorn.saving.legacy import configs_of, is_legacy
 from staghorn.saving.shards import read_shards
@@ -177,9 +177,10 @@ def _look(path: Path, found: FileContents) -> None:
         _look_at_archive(path, found)
     elif begin == _HDF5:
         found.kind = "weights (.weights.h5)"
-        data = path.read_bytes()
-        _look_at_hdf5(read_hdf5(data, f"'{path}'"), found)
-        if data[-40:].startswith(_TRAILER):
+        with open(path, "rb") as file:
+            weights = read_hdf5_file(file, f"'{path}'")
+        _look_at_hdf5(weights, found)
+        if weights.sealed:
             found.integrity = _VERIFIED
     elif path.suffix == ".json":
         found.kind = "weights in several files (.weights.json)"

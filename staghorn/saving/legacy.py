@@ -22,8 +22,9 @@ from staghorn.saving.archive import KERAS_VERSION, parse_json
 from staghorn.saving.atomic import replacing_file
 from staghorn.saving.dialect import oldest_dialect
 from staghorn.saving.errors import CorruptFileError
-from staghorn.saving.hdf5 import Entry, WeightsFile, trailer
+from staghorn.saving.hdf5 import SEALED, Entry, WeightsFile
 from staghorn.saving.keras2_config import old_form
+from staghorn.saving.memory import sealed
 from staghorn.saving.supplied import named_lambdas
 from staghorn.saving.walk import own_variables
 from staghorn.saving.weights import misfit, tell
@@ -302,7 +303,7 @@ def save_legacy(model: Any, path: str, whole: bool = True, include_optimizer: bo
     say_once(f"model.{call}('*.h5')", f"model.{call}('*{today}')")
     data = legacy_bytes(model, whole, include_optimizer)
     with replacing_file(path) as file:
-        file.writelines((data, trailer(data)))
+        file.writelines(sealed([data]))
 
 
 def legacy_bytes(model: Any, whole: bool, include_optimizer: bool) -> bytes:
@@ -316,6 +317,7 @@ def legacy_bytes(model: Any, whole: bool, include_optimizer: bool) -> bytes:
         )
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
+        file.attrs[SEALED] = True
         root = file.create_group(_MODEL) if whole else file
         for group in {root, file}:
             group.attrs["keras_version"] = KERAS_VERSION

@@ -15,6 +15,7 @@ from staghorn.engine.serialization import (
     serialize_keras_object,
 )
 from staghorn.engine.spellings import say_once
+from staghorn.layers.adaptation import expect
 from staghorn.saving.archive import (
     CONFIG,
     Archive,
@@ -30,7 +31,7 @@ from staghorn.saving.assets import collect_assets, hand_out_assets
 from staghorn.saving.atomic import replacing_file, replacing_folder
 from staghorn.saving.dialect import oldest_dialect
 from staghorn.saving.errors import CorruptFileError, UnsafeFileError
-from staghorn.saving.hdf5 import WeightsFile
+from staghorn.saving.hdf5 import WeightsFile, write_hdf5
 from staghorn.saving.keras2_config import modern_config, modern_training
 from staghorn.saving.legacy import (
     SUFFIXES,
@@ -38,8 +39,10 @@ from staghorn.saving.legacy import (
     restore_legacy,
     save_legacy,
 )
+from staghorn.saving.memory import Buffer, Pieces
 from staghorn.saving.supplied import Supplied, named_lambdas, unknown_names
-from staghorn.saving.weights import check_overwrite, open_weights, restore, weights_bytes
+from staghorn.saving.walk import walk
+from staghorn.saving.weights import check_overwrite, open_weights, restore, weights_groups
 
 _TOO_DEEP = "{where}: the model is nested too deeply."
 
@@ -115,13 +118,14 @@ def save_model(
             write_folder(folder, checked_members(members, **origin()))
 
 
-def model_members(model: Any, extra: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
+def model_members(
+    model: Any, extra: Mapping[str, bytes] | None = None
+) -> dict[str, Buffer | Pieces]:
     """Return the content of a model's archive, without its metadata."""
     with named_lambdas(model):
         config = oldest_dialect(serialize_keras_object(model))
-    return members_of(
-        config, weights_bytes(model, checksums=False), collect_assets(model), extra or {}
-    )
+    weights = write_hdf5(weights_groups(model), will_be_sealed=False)
+    return members_of(config, weights, collect_assets(model), extra or {})
 
 
 def load_model(
@@ -176,6 +180,8 @@ def model_from_archive(archive: Archive, supplied: Supplied, compile: bool = Tru
     where = f"{archive.where}, member '{CONFIG}'"
     with weights_from_file(weights.count()):
         model = _make(config, training, where, supplied, compile, old)
+        for path, item in walk(model):
+            expect(item, weights.entry(path).shapes.get("0", (None, ""))[1])
         restore(model, weights, optimizer_state="required" if compile else "optional")
     hand_out_assets(model, archive.assets())
     return model

@@ -8,6 +8,7 @@ the old list still names. The list is replaced last, and so decides between old 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -25,7 +26,8 @@ from staghorn.saving.atomic import (
     replacing_file,
 )
 from staghorn.saving.errors import CorruptFileError, UnsafeFileError
-from staghorn.saving.hdf5 import Groups, WeightsFile, read_hdf5, with_trailer, write_hdf5
+from staghorn.saving.hdf5 import Groups, WeightsFile, read_hdf5_file, write_hdf5
+from staghorn.saving.memory import sealed
 
 _SUFFIX = ".weights.json"
 _NAME = re.compile(r"[^/\\\0:]+\.weights\.h5")
@@ -50,10 +52,10 @@ def save_shards(groups: Groups, path: str, max_shard_size: float) -> None:
     base = target.name.removesuffix(_SUFFIX)
     shards = _divided(groups, int(max_shard_size * (1 << 30)))
     total = sum(np.asarray(v).nbytes for _, arrays in groups.values() for v in arrays.values())
-    files = {f"{base}_00000.weights.h5": with_trailer(write_hdf5({}))}
+    files = {f"{base}_00000.weights.h5": b"".join(sealed(write_hdf5({})))}
     weight_map: dict[str, list[str]] = {}
     for i, shard in enumerate(shards, start=1):
-        data = with_trailer(write_hdf5(shard))
+        data = b"".join(sealed(write_hdf5(shard)))
         name = f"{base}_{i:05}-{_sum(data)[:12]}.weights.h5"
         files[name] = data
         for group in shard:
@@ -177,7 +179,7 @@ def _read_once(path: Path) -> ShardedFile:
         data = shard.read_bytes()
         if name in sums and sums[name] != _sum(data):
             raise CorruptFileError(f"'{shard}' is not the file that {where} was written with.")
-        file = read_hdf5(data, f"'{shard}'")
+        file = read_hdf5_file(io.BytesIO(data), f"'{shard}'")
         missing = [group for group in groups if not file.has(group)]
         if missing:
             raise CorruptFileError(f"{where} says that '{name}' has '{missing[0]}'; it has not.")

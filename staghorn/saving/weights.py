@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -14,7 +13,8 @@ from staghorn.layers.layer import Layer
 from staghorn.optimizers.optimizer import Optimizer
 from staghorn.saving.atomic import replacing_file
 from staghorn.saving.errors import CorruptFileError
-from staghorn.saving.hdf5 import Entry, Groups, WeightsFile, read_hdf5, trailer, write_hdf5
+from staghorn.saving.hdf5 import Entry, Groups, WeightsFile, read_hdf5_file, write_hdf5
+from staghorn.saving.memory import sealed
 from staghorn.saving.walk import own_variables, walk
 
 # What to do about an optimizer's state: it must be in the file, it may be, or it is not wanted.
@@ -90,11 +90,9 @@ def save_weights(
     if max_shard_size is not None:
         save_shards(weights_groups(model), path, max_shard_size)
         return
-    data = weights_bytes(model)
-    with ThreadPoolExecutor(1) as thread, replacing_file(path) as file:
-        end = thread.submit(trailer, data)  # its checksum is made during the writing
-        file.write(data)
-        file.write(end.result())
+    pieces = write_hdf5(weights_groups(model))
+    with replacing_file(path) as file:
+        file.writelines(sealed(pieces))
 
 
 def load_weights(
@@ -163,9 +161,7 @@ def save_weights_to(model: Any, file: BinaryIO) -> None:
         >>> _ = buffer.seek(0)
         >>> load_weights_from(model, buffer)
     """
-    data = weights_bytes(model)
-    file.write(data)
-    file.write(trailer(data))
+    file.writelines(sealed(write_hdf5(weights_groups(model))))
 
 
 def load_weights_from(model: Any, file: BinaryIO, skip_mismatch: bool = False) -> None:
@@ -177,7 +173,7 @@ def load_weights_from(model: Any, file: BinaryIO, skip_mismatch: bool = False) -
     where = f"'{getattr(file, 'name', 'the open file')}'"
     restore(
         model,
-        read_hdf5(file.read(), where),
+        read_hdf5_file(file, where),
         skip_mismatch=skip_mismatch,
         optimizer_state="optional",
     )
@@ -196,7 +192,8 @@ def open_weights(filepath: str | os.PathLike[str]) -> WeightsFile:
         from staghorn.saving.shards import read_shards
 
         return read_shards(path)
-    return read_hdf5(path.read_bytes(), f"'{path}'")
+    with open(path, "rb") as file:
+        return read_hdf5_file(file, f"'{path}'")
 
 
 def check_built(model: Any) -> None:
@@ -209,11 +206,6 @@ def check_overwrite(path: str, overwrite: bool) -> None:
     """Refuse to replace a file against the caller's wish."""
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{path!r} exists. Pass overwrite=True to replace it.")
-
-
-def weights_bytes(model: Any, checksums: bool = True) -> bytes:
-    """Return the HDF5 file with the state of everything in a model."""
-    return write_hdf5(weights_groups(model), checksums)
 
 
 def weights_groups(model: Any) -> Groups:

@@ -69,7 +69,7 @@ def plan(scale: float, seed: int, survivors: Path) -> Iterator[Step]:
             arguments = (FORMATS[name], kind, some(MANY), seed)
             yield "R7", f"{kind}: {name}", rot.damaged, arguments
         yield "R7", f"{kind}: .keras by Keras", rot.by_keras, (kind, some(MANY), seed)
-        what = f"{kind}: .weights.h5 in Keras"
+        what = f"{kind}: .keras in Keras"
         yield "R8", what, rot.opened_by_keras, (kind, some(MANY), seed)
     for name in DAMAGED:
         yield "R9", f"cut everywhere: {name}", rot.cut_everywhere, (FORMATS[name], some(MANY))

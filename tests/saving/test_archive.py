@@ -23,8 +23,8 @@ CONFIG = {"module": "keras", "class_name": "Sequential", "config": {"name": "s",
 
 def members():
     vocabulary = {"layers/x/vocabulary.txt": b"a\nb"}
-    content = members_of(CONFIG, write_hdf5({"": ("s", {})}), vocabulary, {})
-    return checked_members(content, **origin())
+    weights = b"".join(write_hdf5({"": ("s", {})}, will_be_sealed=False))
+    return checked_members(members_of(CONFIG, weights, vocabulary, {}), **origin())
 
 
 def zipped(content=None):
@@ -37,13 +37,17 @@ def parse(data):
     return parse_archive(io.BytesIO(data), "'m.keras'")
 
 
+def content_of(data):
+    return {name: bytes(member) for name, member in parse(data).members.items()}
+
+
 def test_round_trip():
     archive = parse(zipped())
     assert archive.config() == CONFIG
     assert archive.assets() == {"layers/x/vocabulary.txt": b"a\nb"}
     assert archive.weights().arrays == {}
     names = ["metadata.json", "config.json", "model.weights.h5", "assets/layers/x/vocabulary.txt"]
-    assert list(archive.members) == names
+    assert sorted(archive.members) == sorted(names)
 
 
 def test_metadata_says_who_and_what():
@@ -87,13 +91,13 @@ def test_lost_member_is_named():
 
 def test_every_flip_is_seen_or_harmless():
     data = zipped()
-    good = parse(data).members
+    good = content_of(data)
     seen = 0
     for position in range(len(data)):
         broken = bytearray(data)
         broken[position] ^= 1 << (position % 8)
         try:
-            assert parse(bytes(broken)).members == good
+            assert content_of(bytes(broken)) == good
         except (CorruptFileError, UnsafeFileError):
             seen += 1
     assert seen > len(data) / 2
