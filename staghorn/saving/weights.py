@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import numpy as np
+
+from staghorn.engine import donation
 from staghorn.engine.spellings import user_level
 from staghorn.layers.layer import Layer
 from staghorn.optimizers.optimizer import Optimizer
@@ -211,10 +214,12 @@ def check_overwrite(path: str, overwrite: bool) -> None:
 def weights_groups(model: Any) -> Groups:
     """Return path → (name, key → array) of everything in a model."""
     groups: dict[str, tuple[str | None, Mapping[str, Any]]] = {}
-    for path, item in walk(model):
-        store: dict[str, Any] = {}
-        item.save_own_variables(store)
-        groups[path] = (item.name if "\0" not in item.name else None, store)
+    with donation.lock:  # `fit` may run in another thread
+        for path, item in walk(model):
+            store: dict[str, Any] = {}
+            item.save_own_variables(store)
+            arrays = {key: np.asarray(value) for key, value in store.items()}
+            groups[path] = (item.name if "\0" not in item.name else None, arrays)
     return groups
 
 

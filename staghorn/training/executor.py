@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from staghorn.engine import donation
 from staghorn.training.data import Block
 from staghorn.training.step import Program, unpack_logs
 
@@ -93,7 +94,7 @@ class Executor:
         if block.order is None:
             assert block.tail is not None
             return self.dispatch_rows(block.data, block.tail, fresh)
-        with interrupts_deferred():
+        with interrupts_deferred(), donation.lock:
             state, fixed = self.program.state()
             state, packed = self.program.run(
                 state,
@@ -108,7 +109,7 @@ class Executor:
 
     def dispatch_rows(self, data: Any, rows: np.ndarray, fresh: bool) -> Any:
         """Start one step on some rows."""
-        with interrupts_deferred():
+        with interrupts_deferred(), donation.lock:
             state, fixed = self.program.state()
             state, packed = self.program.run_rows(state, fixed, data, rows, np.bool_(fresh))
             self.program.write_back(state)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from staghorn.engine import tree
+from staghorn.engine import donation, tree
 from staghorn.engine.compiler_options import options
 from staghorn.engine.jax_internals import has_convolutions
 from staghorn.engine.scope import Scope
@@ -106,6 +106,14 @@ class Predictor:
         changing = {k: v._value for k, v in self.changing.items()}
         return changing, {k: v._value for k, v in self.fixed.items()}
 
+    def run(self, program: Callable, *args: Any) -> Any:
+        """Run one of the programs on the values of now; `fit` may run in another thread."""
+        with donation.lock:
+            state, fixed = self.values()
+            state, out = program(state, fixed, *args)
+            self.write_back(state)
+        return out
+
     def write_back(self, state: Any) -> None:
         for key, variable in self.changing.items():
             variable._adopt(state[key])
@@ -201,9 +209,7 @@ def _started(model: Any, data: Any, size: int) -> Callable[[], Any]:
     predictor = predictor_for(model, _structs(data, max(size, rows)))
     if 1 < rows < size and predictor.fills(_structs(data, size), size):
         data = _padded(data, size - rows)
-    state, fixed = predictor.values()
-    state, out = predictor.one(state, fixed, data)
-    predictor.write_back(state)
+    out = predictor.run(predictor.one, data)
     return lambda: _on_host(out, rows)
 
 
@@ -220,9 +226,7 @@ def _one_batch(predictor: Predictor, data: Any, rows: int, size: int, first: Any
     """Predict at most one batch: a single row as it is, others filled up where that is sound."""
     if 1 < rows < size and predictor.fills(first, size):
         data = _padded(data, size - rows)
-    state, fixed = predictor.values()
-    state, out = predictor.one(state, fixed, data)
-    predictor.write_back(state)
+    out = predictor.run(predictor.one, data)
     return _on_host(out, rows)
 
 
@@ -260,14 +264,12 @@ def _in_groups(
     for start, count in [*spans, *([(whole, rows - whole)] if whole < rows else [])]:
         piece = _cut(data, start, count)
         calls.on_predict_batch_begin(start // size)
-        state, fixed = predictor.values()
         steps = -(-count // size)
         if start == whole:
-            state, out = predictor.one(state, fixed, piece)
+            out = predictor.run(predictor.one, piece)
         else:
             piece = _padded(piece, group * size - count)
-            state, out = predictor.many(state, fixed, piece, np.int32(steps), size, group)
-        predictor.write_back(state)
+            out = predictor.run(predictor.many, piece, np.int32(steps), size, group)
         last = start // size + steps - 1
         # Copied at once: outputs that stay on the device would fill its memory.
         parts.append(_on_host(out, count))
