@@ -173,6 +173,20 @@ def layer_from_config(attempt: dict[str, Any]) -> Any:
     return getattr(layers, config["class_name"]).from_config(config["config"])
 
 
+def clone(attempt: dict[str, Any]) -> Any:
+    """Clone a model whose layer gives out a hostile config."""
+    import staghorn
+
+    cls = getattr(staghorn.layers, attempt["config"]["class_name"])
+
+    class Mute(cls):
+        def get_config(self) -> dict[str, Any]:
+            return {**attempt["config"]["config"], "name": "mute"}
+
+    layer = Mute(lambda x: x) if cls is staghorn.layers.Lambda else Mute(3)
+    return staghorn.models.clone_model(staghorn.Sequential([staghorn.Input((4,)), layer]))
+
+
 def deserialize(attempt: dict[str, Any]) -> Any:
     """`deserialize` of a family, such as `staghorn.losses`; "saving" is the general one."""
     import staghorn
@@ -319,7 +333,7 @@ ENTRIES = {
     f.__name__: f
     for f in (
         load_model, load_weights, load_weights_from, model_from_json, from_config,
-        layer_from_config, deserialize, in_a_thread, unpickle, resume, backup, resolve, misbehave,
+        layer_from_config, clone, deserialize, in_a_thread, unpickle, resume, backup, resolve, misbehave,
     )
 }  # fmt: skip
 NEED_MODEL = ("load_weights", "load_weights_from", "resume", "backup")

@@ -54,6 +54,7 @@ def s01_bytecode(ways: Ways) -> None:
         ways.config(f"S01 {part}", with_layer(lambda_layer(**config)), verdict)
         if part == "function":
             ways.add("S01", "layer_from_config", WRONG, config=lambda_layer(**config))
+            ways.add("S03", "clone", WRONG, config=lambda_layer(**config))
     for slot in SLOTS:
         ways.slot("S01", slot, code)
     ways.config("S01 any key", with_dense(units=code))
