@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from staghorn import ops as ops
     from staghorn import optimizers as optimizers
     from staghorn import preprocessing as preprocessing
+    from staghorn import quantizers as quantizers
     from staghorn import random as random
     from staghorn import regularizers as regularizers
     from staghorn import saving as saving
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
     from staghorn.compat.install import uninstall as uninstall
     from staghorn.dtype_policies import DTypePolicy as DTypePolicy
     from staghorn.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
+    from staghorn.engine.operation import Function as Function
+    from staghorn.engine.operation import Operation as Operation
+    from staghorn.engine.operation import RematScope as RematScope
+    from staghorn.engine.operation import StatelessScope as StatelessScope
+    from staghorn.engine.operation import SymbolicScope as SymbolicScope
+    from staghorn.engine.operation import device as device
+    from staghorn.engine.operation import name_scope as name_scope
+    from staghorn.engine.operation import remat as remat
     from staghorn.engine.scope import functionalize as functionalize
     from staghorn.engine.scope import jit as jit
     from staghorn.engine.scope import value_and_grad as value_and_grad
@@ -49,6 +58,7 @@ if TYPE_CHECKING:
     from staghorn.models import Model as Model
     from staghorn.models import Sequential as Sequential
     from staghorn.optimizers import Optimizer as Optimizer
+    from staghorn.quantizers import Quantizer as Quantizer
     from staghorn.regularizers import Regularizer as Regularizer
 
 __version__ = "0.1.0"
@@ -57,14 +67,15 @@ _SUBPACKAGES = frozenset([
     "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies",
     "engine",
     "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops",
-    "optimizers", "preprocessing", "random", "regularizers", "saving", "tree", "utils",
-    "visualization", "wrappers",
+    "optimizers", "preprocessing", "quantizers", "random", "regularizers", "saving", "tree",
+    "utils", "visualization", "wrappers",
 ])  # fmt: skip
 
 # name → module that defines it
 _NAMES = {
     "DTypePolicy": "dtype_policies",
     "FloatDTypePolicy": "dtype_policies",
+    "Function": "engine.operation",
     "Functional": "models",
     "Initializer": "initializers",
     "Input": "layers.input",
@@ -74,18 +85,36 @@ _NAMES = {
     "Loss": "losses",
     "Metric": "metrics",
     "Model": "models",
+    "Operation": "engine.operation",
     "Optimizer": "optimizers",
+    "Quantizer": "quantizers",
     "Regularizer": "regularizers",
+    "RematScope": "engine.operation",
     "Sequential": "models",
+    "StatelessScope": "engine.operation",
+    "SymbolicScope": "engine.operation",
     "Variable": "engine.variable",
+    "device": "engine.operation",
     "functionalize": "engine.scope",
     "install": "compat.install",
     "jit": "engine.scope",
+    "name_scope": "engine.operation",
+    "remat": "engine.operation",
     "uninstall": "compat.install",
     "value_and_grad": "engine.scope",
 }
 
-__all__ = ["__version__", *sorted(_SUBPACKAGES), *sorted(_NAMES)]
+def version() -> str:
+    """Return the version of Staghorn.
+
+    Example:
+        >>> staghorn.version() == staghorn.__version__
+        True
+    """
+    return __version__
+
+
+__all__ = ["__version__", "version", *sorted(_SUBPACKAGES), *sorted(_NAMES)]
 
 
 def __getattr__(name: str) -> Any:

@@ -152,6 +152,9 @@ def mish(x: Any) -> jax.Array:
 
     (...) → (...)
 
+    Args:
+        x: an array.
+
     Example:
         >>> print(staghorn.activations.mish(0.0))
         0.0
@@ -165,6 +168,9 @@ def mish(x: Any) -> jax.Array:
 
 def linear(x: Any) -> Any:
     """Return the input as it is.
+
+    Args:
+        x: anything.
 
     Example:
         >>> staghorn.activations.linear(3.0)
@@ -200,6 +206,9 @@ def get(identifier: Any) -> Callable:
 def serialize(activation: Any) -> Any:
     """Return the JSON form: the name of a built-in function, else a dict.
 
+    Args:
+        activation: a function, or a layer that stands for one.
+
     Example:
         >>> staghorn.activations.serialize(staghorn.activations.relu)
         'relu'
@@ -214,6 +223,10 @@ def serialize(activation: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """Build an activation from its JSON form or name.
+
+    Args:
+        config: what `serialize` returned, or a name.
+        custom_objects: dict, name → your own class or function. Default: None.
 
     Example:
         >>> staghorn.activations.deserialize("tanh").__name__

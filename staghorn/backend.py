@@ -29,6 +29,9 @@ from staghorn.utils.session import clear_session as clear_session
 def is_int_dtype(dtype: Any) -> bool:
     """Say whether a data type is one of whole numbers, signed or not.
 
+    Args:
+        dtype: a data type or its name.
+
     Example:
         >>> staghorn.backend.is_int_dtype("uint8"), staghorn.backend.is_int_dtype("float32")
         (True, False)
@@ -38,6 +41,9 @@ def is_int_dtype(dtype: Any) -> bool:
 
 def get_uid(prefix: str = "") -> int:
     """Return 1, 2, 3, ... at successive calls with one prefix.
+
+    Args:
+        prefix: what is counted. Default: "".
 
     Example:
         >>> staghorn.backend.get_uid("block"), staghorn.backend.get_uid("block")

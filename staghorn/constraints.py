@@ -189,6 +189,9 @@ FAMILY = Family(
 def get(identifier: Any) -> Any:
     """Turn a name, config, class, object or function into a constraint.
 
+    Args:
+        identifier: any of these; None stays None.
+
     Example:
         >>> staghorn.constraints.get("max_norm").max_value
         2
@@ -199,6 +202,9 @@ def get(identifier: Any) -> Any:
 def serialize(constraint: Any) -> Any:
     """Return the JSON form of a constraint.
 
+    Args:
+        constraint: the constraint.
+
     Example:
         >>> staghorn.constraints.serialize(staghorn.constraints.UnitNorm())["config"]
         {'axis': 0}
@@ -208,6 +214,10 @@ def serialize(constraint: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Build a constraint from its JSON form.
+
+    Args:
+        config: what `serialize` returned, or a name.
+        custom_objects: dict, name → your own class or function. Default: None.
 
     Example:
         >>> staghorn.constraints.deserialize({"class_name": "UnitNorm", "config": {}}).axis

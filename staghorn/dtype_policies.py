@@ -11,9 +11,14 @@ from staghorn.engine.registry import Family, missing_names, suggestion
 from staghorn.engine.serialization import Configurable, serialize_keras_object
 
 __all__ = [
+    "AWQDTypePolicy",
     "DTypePolicy",
     "DTypePolicyMap",
     "FloatDTypePolicy",
+    "GPTQDTypePolicy",
+    "Int4DTypePolicy",
+    "QuantizedDTypePolicy",
+    "QuantizedFloat8DTypePolicy",
     "deserialize",
     "dtype_policy",
     "get",
@@ -24,6 +29,12 @@ __all__ = [
 
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 COMMON = (*MIXED, "float32", "float16", "bfloat16", "float64")
+# Keras's ways to quantize; only the first is here.
+MODES = ("int8", "float8", "int4", "gptq", "awq")
+HALVES = (
+    "'int8' does not go with the compute type float16, whose largest number is 65504: sums of "
+    "products of bytes are beyond it. Take 'mixed_bfloat16' or 'float32'."
+)
 
 
 def parse_name(name: str) -> tuple[str, str]:
@@ -40,11 +51,6 @@ def parse_name(name: str) -> tuple[str, str]:
         )
     if name in MIXED:
         return MIXED[name], "float32"
-    if "_from_" in name:
-        raise ValueError(
-            f"DTypePolicy: {name!r} is a quantized policy, which Staghorn does not support. "
-            f"Use the policy it was made from: {name.rsplit('_from_', maxsplit=1)[1]!r}."
-        )
     try:
         dtype = standardize_dtype(name)
     except (TypeError, ValueError):
@@ -53,6 +59,29 @@ def parse_name(name: str) -> tuple[str, str]:
             f"Policies: {', '.join(COMMON)}, or the name of another dtype."
         ) from None
     return dtype, dtype
+
+
+def check_mode(mode: Any, where: str) -> None:
+    """Refuse a way to quantize that is not here.
+
+    Raises:
+        NotImplementedError: for those that Keras has.
+        ValueError: for all others.
+
+    Example:
+        >>> staghorn.dtype_policies.check_mode("in8", "quantize")
+        Traceback (most recent call last):
+        ...
+        ValueError: quantize: unknown mode 'in8'. Did you mean 'int8'? Modes: int8.
+    """
+    if mode in MODES[1:]:
+        raise NotImplementedError(
+            f"{where}: quantization to {mode!r} is not supported. Staghorn has 'int8': "
+            'model.quantize("int8"). For another mode quantize, train and run the model in Keras.'
+        )
+    if mode != MODES[0]:
+        hint = suggestion(str(mode), MODES)
+        raise ValueError(f"{where}: unknown mode {mode!r}.{hint} Modes: {MODES[0]}.")
 
 
 class DTypePolicy(Configurable):
@@ -97,20 +126,141 @@ class DTypePolicy(Configurable):
 
     @property
     def quantization_mode(self) -> str | None:
-        """None: no policy here is quantized."""
+        """How weights are quantized: None, or "int8"."""
         return None
+
+    def at(self, path: str) -> "DTypePolicy":
+        """Return the policy of the layer of that path."""
+        del path
+        return self
 
     def __repr__(self) -> str:
         return f'<{type(self).__name__} "{self.name}">'
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.name == self.name
+        kinds = {type(self), type(other)}
+        alike = len(kinds) == 1 or kinds == {DTypePolicy, FloatDTypePolicy}
+        return alike and other.name == self.name  # type: ignore[attr-defined]
 
     def __hash__(self) -> int:
-        return hash((type(self), self.name))
+        return hash(self.name)
 
 
-FloatDTypePolicy = DTypePolicy
+class FloatDTypePolicy(DTypePolicy):
+    """The older name of `DTypePolicy`, for the same thing.
+
+    Args:
+        name: as for `DTypePolicy`. Default: None (the global policy's name).
+
+    Example:
+        >>> policy = staghorn.dtype_policies.FloatDTypePolicy("float16")
+        >>> policy == staghorn.dtype_policies.DTypePolicy("float16")
+        True
+    """
+
+
+class QuantizedDTypePolicy(DTypePolicy):
+    """A policy of layers whose weights are whole numbers, with a scale, and computed with as such.
+
+    Layers that have no version for whole numbers do as `source_name` says.
+
+    Args:
+        mode: "int8".
+        source_name: the policy for everything else. Default: None (the global policy's name).
+
+    Raises:
+        ValueError: for an unknown mode, or a `source_name` that computes in float16.
+        NotImplementedError: for a mode that Keras has and Staghorn does not.
+
+    Example:
+        >>> policy = staghorn.dtype_policies.QuantizedDTypePolicy("int8", "mixed_bfloat16")
+        >>> policy.name, policy.compute_dtype, policy.quantization_mode
+        ('int8_from_mixed_bfloat16', 'bfloat16', 'int8')
+        >>> staghorn.dtype_policies.get("int8_from_mixed_bfloat16") == policy
+        True
+    """
+
+    _refused: str | None = None  # what a class for another way to quantize stands for
+
+    def __init__(self, mode: str, source_name: str | None = None) -> None:
+        super().__init__(source_name)
+        check_mode(self._refused or str(mode).split("/", maxsplit=1)[0], type(self).__name__)
+        if self.compute_dtype == "float16":
+            raise ValueError(f"{type(self).__name__}: {HALVES}")
+        self.mode = mode
+        self.source_name, self._name = self._name, f"{mode}_from_{self._name}"
+
+    @property
+    def quantization_mode(self) -> str:
+        return self.mode
+
+
+class Int4DTypePolicy(QuantizedDTypePolicy):
+    """Raises NotImplementedError: weights of 4 bits are not supported.
+
+    Args:
+        mode: "int4", or "int4/" and the size of a block.
+        source_name: the policy for everything else. Default: None.
+
+    Example:
+        >>> staghorn.dtype_policies.Int4DTypePolicy("int4/128", "float32")
+        Traceback (most recent call last):
+        ...
+        NotImplementedError: Int4DTypePolicy: quantization to 'int4' is not supported. ...
+    """
+
+    _refused = "int4"
+
+
+class QuantizedFloat8DTypePolicy(QuantizedDTypePolicy):
+    """Raises NotImplementedError: training in floats of 8 bits is not supported.
+
+    Args:
+        mode: "float8".
+        source_name: the policy for everything else. Default: None.
+
+    Example:
+        >>> staghorn.dtype_policies.QuantizedFloat8DTypePolicy("float8", "float32")
+        Traceback (most recent call last):
+        ...
+        NotImplementedError: QuantizedFloat8DTypePolicy: quantization to 'float8' is not ...
+    """
+
+    _refused = "float8"
+
+
+class GPTQDTypePolicy(QuantizedDTypePolicy):
+    """Raises NotImplementedError: GPTQ is not supported.
+
+    Args:
+        mode: "gptq/4/128".
+        source_name: the policy for everything else. Default: None.
+
+    Example:
+        >>> staghorn.dtype_policies.GPTQDTypePolicy("gptq/4/128", "float32")
+        Traceback (most recent call last):
+        ...
+        NotImplementedError: GPTQDTypePolicy: quantization to 'gptq' is not supported. ...
+    """
+
+    _refused = "gptq"
+
+
+class AWQDTypePolicy(QuantizedDTypePolicy):
+    """Raises NotImplementedError: AWQ is not supported.
+
+    Args:
+        mode: "awq/4/128".
+        source_name: the policy for everything else. Default: None.
+
+    Example:
+        >>> staghorn.dtype_policies.AWQDTypePolicy("awq/4/128", "float32")
+        Traceback (most recent call last):
+        ...
+        NotImplementedError: AWQDTypePolicy: quantization to 'awq' is not supported. ...
+    """
+
+    _refused = "awq"
 
 
 class DTypePolicyMap(DTypePolicy):
@@ -170,6 +320,14 @@ class DTypePolicyMap(DTypePolicy):
     def variable_dtype(self) -> str:
         """The default policy's variable dtype."""
         return self.default_policy.variable_dtype
+
+    @property
+    def quantization_mode(self) -> str | None:
+        """The default policy's mode."""
+        return self.default_policy.quantization_mode
+
+    def at(self, path: str) -> DTypePolicy:
+        return self[path]
 
     def __getitem__(self, path: str) -> DTypePolicy:
         if path in self._policies:
@@ -294,11 +452,7 @@ def reset_dtype_policy() -> None:
 FAMILY = Family(
     "dtype policy",
     "keras.dtype_policies",
-    {
-        "DTypePolicy": DTypePolicy,
-        "DTypePolicyMap": DTypePolicyMap,
-        "FloatDTypePolicy": FloatDTypePolicy,
-    },
+    {name: globals()[name] for name in __all__ if name.endswith(("Policy", "PolicyMap"))},
 )
 
 
@@ -319,7 +473,8 @@ def get(identifier: Any) -> DTypePolicy:
     if isinstance(identifier, dict):
         return deserialize(identifier)
     if isinstance(identifier, str):
-        return DTypePolicy(identifier)
+        mode, found, source = identifier.partition("_from_")
+        return QuantizedDTypePolicy(mode, source) if found else DTypePolicy(identifier)
     try:
         return DTypePolicy(standardize_dtype(identifier))
     except (TypeError, ValueError):
@@ -332,6 +487,9 @@ def get(identifier: Any) -> DTypePolicy:
 def serialize(dtype_policy: DTypePolicy) -> Any:
     """Return the JSON form of a policy.
 
+    Args:
+        dtype_policy: a policy.
+
     Example:
         >>> policy = staghorn.dtype_policies.DTypePolicy("float16")
         >>> staghorn.dtype_policies.serialize(policy)["config"]
@@ -343,13 +501,15 @@ def serialize(dtype_policy: DTypePolicy) -> Any:
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Build a policy from its JSON form.
 
+    Args:
+        config: what `serialize` returned.
+        custom_objects: name → class, for policies of your own. Default: None.
+
     Example:
         >>> config = {"class_name": "DTypePolicy", "config": {"name": "float16"}}
         >>> staghorn.dtype_policies.deserialize(config)
         <DTypePolicy "float16">
     """
-    if isinstance(config, dict) and config.get("class_name") == "FloatDTypePolicy":
-        config = {**config, "class_name": "DTypePolicy"}  # Keras's older name for the same thing
     return FAMILY.deserialize(config, custom_objects)
 
 

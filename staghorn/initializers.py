@@ -54,6 +54,11 @@ def compute_fans(
     Kernels of three axes or more are read as (..., d_in, d_out), the leading axes being the
     window of a convolution, unless both `input_axes` and `output_axes` are given.
 
+    Args:
+        shape: shape of the weight.
+        input_axes: axes that count inputs. Default: None, by position.
+        output_axes: axes that count outputs. Default: None, by position.
+
     Example:
         >>> staghorn.initializers.compute_fans((3, 3, 8, 16))
         (72, 144)
@@ -199,7 +204,7 @@ class STFT(Initializer):
         scaling: str | None = "density",
         periodic: bool = False,
     ) -> None:
-        if isinstance(window, str):
+        if isinstance(window, str) and window not in _USUAL_WINDOWS:
             _scipy_window(window, 1, periodic)  # a wrong name is an error here and now
         self.side = side
         self.window = window
@@ -233,6 +238,9 @@ class STFT(Initializer):
         return (values / scale).reshape(length, 1, 1)
 
 
+_USUAL_WINDOWS = frozenset(("hann", "hamming", "blackman", "boxcar"))  # looked up when needed
+
+
 def _scipy_window(name: str, length: int, periodic: bool) -> np.ndarray:
     # A dependency of JAX; 0.3 s to import, and needed nowhere else.
     from scipy.signal import get_window
@@ -245,6 +253,14 @@ class RandomInitializer(Initializer):
 
     An int seed, and the seed drawn for None, give the same numbers at every call; a
     `SeedGenerator` gives new ones.
+
+    Args:
+        seed: an int, a `SeedGenerator` or None. Default: None, drawn at random.
+
+    Example:
+        >>> first = staghorn.initializers.RandomNormal(seed=7)
+        >>> bool((first((2,)) == first((2,))).all())
+        True
     """
 
     def __init__(self, seed: Any = None) -> None:
@@ -598,6 +614,9 @@ FAMILY = Family(
 def get(identifier: Any) -> Any:
     """Turn a name, config, class, object, function or array into an initializer.
 
+    Args:
+        identifier: any of these; None stays None.
+
     Example:
         >>> staghorn.initializers.get("zeros")((2,)).tolist()
         [0.0, 0.0]
@@ -625,6 +644,9 @@ def _from_array(values: Any) -> Callable:
 def serialize(initializer: Any) -> Any:
     """Return the JSON form of an initializer.
 
+    Args:
+        initializer: the initializer.
+
     Example:
         >>> staghorn.initializers.serialize(staghorn.initializers.Zeros())["class_name"]
         'Zeros'
@@ -634,6 +656,10 @@ def serialize(initializer: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Build an initializer from its JSON form.
+
+    Args:
+        config: what `serialize` returned, or a name.
+        custom_objects: dict, name → your own class or function. Default: None.
 
     Example:
         >>> config = {"class_name": "Constant", "config": {"value": 2.0}}

@@ -88,6 +88,7 @@ class SeedGenerator(Configurable):
     Args:
         seed: a non-negative int, or None for one drawn from Python's `random`. Default: None.
         name: a label. Default: `seed_generator`, `seed_generator_1`, ...
+        **kwargs: none; unknown arguments are errors.
 
     Raises:
         ValueError: if `seed` is neither an int nor None.
@@ -103,7 +104,11 @@ class SeedGenerator(Configurable):
     nothing; it costs a device sync.
     """
 
-    def __init__(self, seed: int | None = None, name: str | None = None) -> None:
+    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
+        for unknown in kwargs:  # Keras's signature collects them, and refuses them too
+            raise TypeError(
+                f"SeedGenerator.__init__() got an unexpected keyword argument {unknown!r}"
+            )
         if seed is not None and not _is_int(seed):
             raise ValueError(
                 f"SeedGenerator: seed must be an int or None, got {seed!r} ({type(seed).__name__})."
@@ -198,6 +203,9 @@ def global_seed_state() -> Any:
 def reset_global_seed(seed: int | None = None) -> None:
     """Forget the global generator and remember the user's seed (`set_random_seed` calls this).
 
+    Args:
+        seed: an int, or None for a random one. Default: None.
+
     Example:
         >>> staghorn.random.reset_global_seed(3)
         >>> staghorn.random.global_seed()
@@ -221,6 +229,9 @@ def global_seed() -> int | None:
 
 def draw_seed(seed: Seed) -> jax.Array:
     """Turn any seed into a raw key: () → (2,), uint32.
+
+    Args:
+        seed: an int, a `SeedGenerator`, or None (the global generator).
 
     Raises:
         ValueError: if `seed` is of another kind, or None while JAX stages a program whose state

@@ -236,6 +236,9 @@ FAMILY = Family(
 def get(identifier: Any) -> Any:
     """Turn a name, config, class, object or function into a regularizer.
 
+    Args:
+        identifier: any of these; None stays None.
+
     Example:
         >>> staghorn.regularizers.get("l2").l2
         0.01
@@ -246,6 +249,9 @@ def get(identifier: Any) -> Any:
 def serialize(regularizer: Any) -> Any:
     """Return the JSON form of a regularizer.
 
+    Args:
+        regularizer: the regularizer.
+
     Example:
         >>> staghorn.regularizers.serialize(staghorn.regularizers.L2(0.5))["config"]
         {'l2': 0.5}
@@ -255,6 +261,10 @@ def serialize(regularizer: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Build a regularizer from its JSON form.
+
+    Args:
+        config: what `serialize` returned, or a name.
+        custom_objects: dict, name → your own class or function. Default: None.
 
     Example:
         >>> staghorn.regularizers.deserialize({"class_name": "L2", "config": {"l2": 0.5}}).l2

@@ -79,14 +79,30 @@ def test_the_global_policy_follows_floatx():
     assert dtype_policies.dtype_policy() == DTypePolicy("float16")
 
 
-def test_float_policy_is_the_same_class():
-    assert dtype_policies.FloatDTypePolicy is DTypePolicy
+def test_float_policy_is_another_name_as_in_keras():
+    for module in (dtype_policies, keras.dtype_policies):
+        older, plain = module.FloatDTypePolicy("float16"), module.DTypePolicy("float16")
+        assert older == plain
+        assert older != module.DTypePolicy("float32")
+        assert module.serialize(older) == {
+            "module": "keras",
+            "class_name": "FloatDTypePolicy",
+            "config": {"name": "float16"},
+            "registered_name": None,
+        }
+        assert type(module.deserialize(module.serialize(older))) is module.FloatDTypePolicy
+    assert len({dtype_policies.FloatDTypePolicy("float16"), DTypePolicy("float16")}) == 1
 
 
 BAD = [
     (lambda: DTypePolicy("mixed_float61"), ValueError, "Did you mean 'mixed_float16'"),
     (lambda: DTypePolicy(16), TypeError, "name must be a string"),
-    (lambda: dtype_policies.get("int8_from_float32"), ValueError, "quantized policy"),
+    (lambda: dtype_policies.get("int4_from_float32"), NotImplementedError, "'int4' is not supp"),
+    (lambda: dtype_policies.get("int4/8_from_float32"), NotImplementedError, "'int4' is not supp"),
+    (lambda: dtype_policies.get("in8_from_float32"), ValueError, "Did you mean 'int8'"),
+    (lambda: dtype_policies.get("int8_from_float16"), ValueError, "whose largest number is 65504"),
+    (lambda: dtype_policies.get("int8_from_float33"), ValueError, "Did you mean 'float32'"),
+    (lambda: dtype_policies.AWQDTypePolicy("awq/4/8"), NotImplementedError, "'awq' is not supp"),
     (lambda: dtype_policies.get(object()), ValueError, "dtype must be a name"),
     (lambda: dtype_policies.set_dtype_policy(3), ValueError, "policy must be a name"),
     (lambda: DTypePolicyMap(DTypePolicyMap()), ValueError, "default_policy must be"),
@@ -98,6 +114,27 @@ BAD = [
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+QUANTIZED = ["int8_from_float32", "int8_from_mixed_bfloat16", "int8_from_bfloat16"]
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_quantized_policies(name):
+    ours, theirs = (module.get(name) for module in (dtype_policies, keras.dtype_policies))
+    for attribute in ("name", "compute_dtype", "variable_dtype", "quantization_mode"):
+        assert getattr(ours, attribute) == getattr(theirs, attribute)
+    assert repr(ours) == repr(theirs)
+    assert dtype_policies.serialize(ours) == keras.dtype_policies.serialize(theirs)
+    assert dtype_policies.get(keras.dtype_policies.serialize(theirs)) == ours
+    assert ours != dtype_policies.get(ours.source_name)
+
+
+def test_a_map_may_hold_quantized_policies():
+    policies = DTypePolicyMap("float32", {"model/dense": "int8_from_float32"})
+    assert policies.quantization_mode is None
+    assert policies.at("model/dense").quantization_mode == "int8"
+    assert dtype_policies.get(dtype_policies.serialize(policies)) == policies
 
 
 # Maps ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from staghorn.callbacks import training_state
 from staghorn.callbacks.callback import Callback, Logs, default
 from staghorn.callbacks.training_state import TrainingState
+from staghorn.engine.arguments import Is, check_values
 from staghorn.engine.spellings import user_level
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ class BackupAndRestore(Callback):
         delete_checkpoint: bool = True,
     ) -> None:
         super().__init__()
+        table = {"backup_dir": Is(str, PathLike)}
+        check_values("BackupAndRestore", table, {"backup_dir": backup_dir})
         if not os.fspath(backup_dir):
             raise ValueError("BackupAndRestore: backup_dir must be the name of a folder, got ''.")
         if save_freq != "epoch" and (not isinstance(save_freq, int) or int(save_freq) < 0):

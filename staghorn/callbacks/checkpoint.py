@@ -12,6 +12,7 @@ from staghorn.callbacks import training_state
 from staghorn.callbacks.callback import Logs, default
 from staghorn.callbacks.history import Records
 from staghorn.callbacks.monitor import Monitor
+from staghorn.engine.arguments import Is, check_values
 from staghorn.engine.keywords import reject_unknown
 from staghorn.engine.progbar import say
 from staghorn.engine.spellings import say_once, user_level
@@ -70,6 +71,7 @@ class ModelCheckpoint(Monitor):
     ) -> None:
         reject_unknown("ModelCheckpoint", kwargs, ("period",))
         super().__init__(monitor, mode, initial_value_threshold)
+        check_values("ModelCheckpoint", {"filepath": Is(str, PathLike)}, {"filepath": filepath})
         self.period = kwargs.get("period", 1)
         if self.period != 1:
             say_once("period=", "save_freq= (counted in training steps)", "ModelCheckpoint")
@@ -99,7 +101,7 @@ class ModelCheckpoint(Monitor):
         if not self.filepath.endswith(endings):
             raise ValueError(
                 f"ModelCheckpoint: filepath must end in {' or '.join(map(repr, endings))} with "
-                f"save_weights_only={self.save_weights_only}, got {self.filepath!r}."
+                f"save_weights_only={self.save_weights_only!r}, got {self.filepath!r}."
             )
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:

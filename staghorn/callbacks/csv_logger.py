@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from staghorn.callbacks.callback import Callback, Logs
+from staghorn.engine.arguments import Is, check_values
 
 
 def csv_value(value: Any) -> Any:
@@ -62,6 +63,7 @@ class CSVLogger(Callback):
         self, filename: str | PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
         super().__init__()
+        check_values("CSVLogger", {"filename": Is(str, PathLike)}, {"filename": filename})
         self.filename = os.fspath(filename)
         self.sep = separator
         self.append = append

@@ -11,6 +11,7 @@ import numpy as np
 
 from staghorn.callbacks.callback import Callback, Logs
 from staghorn.callbacks.monitor import Monitor
+from staghorn.engine.arguments import Is, check_values
 from staghorn.engine.keywords import reject_unknown
 from staghorn.engine.progbar import say
 from staghorn.engine.spellings import say_once
@@ -165,6 +166,7 @@ class ReduceLROnPlateau(Monitor):
             self.min_delta = kwargs.pop("epsilon")
         known = inspect.signature(ReduceLROnPlateau).parameters
         reject_unknown("ReduceLROnPlateau", kwargs, tuple(known))  # Keras swallows them
+        check_values("ReduceLROnPlateau", {"factor": Is(float)}, {"factor": factor})
         if factor >= 1.0:
             raise ValueError(
                 f"ReduceLROnPlateau: factor must be below 1, got {factor} "

@@ -11,6 +11,7 @@ import numpy as np
 
 from staghorn import config
 from staghorn.callbacks.callback import Callback, Logs
+from staghorn.engine.arguments import Is, check_values
 from staghorn.engine.registry import suggestion
 from staghorn.engine.spellings import recorded_name, user_level
 
@@ -97,6 +98,7 @@ class Monitor(Callback):
         min_delta: float = 0,
     ) -> None:
         super().__init__()
+        check_values(type(self).__name__, {"min_delta": Is(float)}, {"min_delta": min_delta})
         if mode not in ("auto", "min", "max"):
             hint = suggestion(str(mode), ("auto", "min", "max"))
             warnings.warn(

@@ -254,7 +254,7 @@ class TensorBoard(Callback):
 
     def _write_embeddings(self) -> None:
         for layer in self._embeddings():
-            table = np.asarray(layer.embeddings.numpy(), np.float32)
+            table = np.asarray(np.asarray(layer.embeddings), np.float32)
             np.savetxt(Path(self.log_dir) / _table(layer), table, fmt="%.8g", delimiter="\t")
 
 

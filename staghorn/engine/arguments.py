@@ -1,5 +1,6 @@
 """Argument checks as a table: `arguments = {"units": Positive(int), "rate": Interval(0, 1)}`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +121,61 @@ class Callable_:
         return "a callable"
 
 
-Check = Positive | NonNegative | Is | Interval | Options | Callable_
+@dataclass(frozen=True)
+class Each:
+    """A list or tuple of which each element passes a check."""
+
+    check: Positive | NonNegative | Is | Interval
+    optional: bool = False
+    empty: bool = False
+
+    def accepts(self, value: Any) -> bool:
+        listed = isinstance(value, (list, tuple, range, np.ndarray))
+        return listed and len(value) >= (not self.empty) and all(map(self.check.accepts, value))
+
+    def __str__(self) -> str:
+        return f"a list, each element {self.check}"
+
+
+@dataclass(frozen=True)
+class OneOrMore:
+    """A value that passes a check, or a list or tuple of such."""
+
+    check: Positive | NonNegative | Is | Interval
+    optional: bool = False
+
+    def accepts(self, value: Any) -> bool:
+        if not isinstance(value, (list, tuple, range, np.ndarray)):
+            return self.check.accepts(value)
+        return all(self.check.accepts(v) or (v is None and self.check.optional) for v in value)
+
+    def __str__(self) -> str:
+        return f"{self.check}, or a list of such{' and None' * self.check.optional}"
+
+
+Check = Positive | NonNegative | Is | Interval | Options | Callable_ | Each | OneOrMore
+
+
+def problems(table: Mapping[str, Check], values: dict[str, Any]) -> str:
+    """Return what is wrong with values, all of it; an empty text if nothing is."""
+    found = []
+    for name, check in table.items():
+        if name not in values:
+            continue
+        value = values[name]
+        if (value is None and check.optional) or check.accepts(value):
+            continue
+        hint = suggestion(value, map(str, check.values)) if isinstance(check, Options) else ""
+        found.append(f"{name} must be {check}, got {value!r} ({_kind(value)}).{hint}")
+    return " ".join(found)
+
+
+def check_name(cls: str, name: Any, without: str = "") -> None:
+    """Check that a name is text or None, and that some character is not in it."""
+    wrong = isinstance(name, str) and without and without in name
+    if wrong or not isinstance(name, str | None):
+        text = f"{cls}: name must be a str{f' without {without!r}' * bool(without)}"
+        raise ValueError(f"{text}, got {name!r} ({_kind(name)}).")
 
 
 def check_arguments(instance: Any, table: dict[str, Check]) -> None:
@@ -132,12 +187,10 @@ def check_arguments(instance: Any, table: dict[str, Check]) -> None:
         ...
         ValueError: Dense: units must be a positive int, got -3 (int).
     """
-    problems = []
-    for name, check in table.items():
-        value = getattr(instance, name)
-        if (value is None and check.optional) or check.accepts(value):
-            continue
-        hint = suggestion(value, map(str, check.values)) if isinstance(check, Options) else ""
-        problems.append(f"{name} must be {check}, got {value!r} ({_kind(value)}).{hint}")
-    if problems:
-        raise ValueError(f"{type(instance).__name__}: " + " ".join(problems))
+    check_values(type(instance).__name__, table, {name: getattr(instance, name) for name in table})
+
+
+def check_values(owner: str, table: Mapping[str, Check], values: dict[str, Any]) -> None:
+    """Check values against a table, where no attributes hold them yet."""
+    if text := problems(table, values):
+        raise ValueError(f"{owner}: {text}")

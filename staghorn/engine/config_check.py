@@ -32,7 +32,7 @@ Make the model in Python, and load its weights:    model.load_weights(path)"""
 
 # Kind of an object: (package, names of its base classes, whether any function will do).
 _KINDS: dict[str, tuple[str, tuple[str, ...], bool]] = {
-    "layer": ("layers", ("Layer",), False),
+    "layer": ("layers", ("Layer", "Operation"), False),
     "activation": ("layers", ("Layer",), True),
     "initializer": ("initializers", ("Initializer",), True),
     "regularizer": ("regularizers", ("Regularizer",), True),
@@ -42,6 +42,8 @@ _KINDS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "optimizer": ("optimizers", ("Optimizer",), False),
     "learning rate schedule": ("optimizers.schedules", ("LearningRateSchedule",), True),
     "dtype policy": ("dtype_policies", ("DTypePolicy",), False),
+    "quantizer": ("quantizers", ("Quantizer",), False),
+    "quantization config": ("quantizers", ("QuantizationConfig",), False),
     "function": ("", (), True),
 }
 # The key of a config of ours → the kind of what stands there; else the key's last word tells.
@@ -51,6 +53,8 @@ _SLOTS = {
     **dict.fromkeys(("metrics", "weighted_metrics"), "metric"),
     **dict.fromkeys(("optimizer", "inner_optimizer"), "optimizer"),
     **dict.fromkeys(("function", "mask", "output_shape"), "function"),
+    **dict.fromkeys(("weight_quantizer", "activation_quantizer"), "quantizer"),
+    "quantization_config": "quantization config",
     "loss": "loss",
     "dtype": "dtype policy",
     "learning_rate": "learning rate schedule",
@@ -176,7 +180,7 @@ def fits(kind: str | None, thing: Any) -> bool:
 
 
 def _base(package: str, name: str) -> type:
-    where = "losses" if name == "Loss" else package
+    where = {"Loss": "losses", "Operation": "engine.operation"}.get(name, package)
     return getattr(importlib.import_module(f"staghorn.{where}"), name)
 
 

@@ -1,4 +1,4 @@
-"""When Variables have no values: a compiled program took their arrays over, and has not returned."""
+"""When Variables have no values: a compiled program took their arrays and has not returned."""
 
 import threading
 

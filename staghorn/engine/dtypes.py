@@ -19,6 +19,9 @@ _KNOWN = frozenset([
 def standardize_dtype(dtype: Any) -> str:
     """Return the canonical name of a data type; `None` means the default float type.
 
+    Args:
+        dtype: a data type of NumPy, JAX, PyTorch or Python, its name, or None.
+
     Example:
         >>> from staghorn.engine.dtypes import standardize_dtype
         >>> standardize_dtype(np.float32), standardize_dtype(None), standardize_dtype(int)
@@ -44,6 +47,9 @@ def standardize_dtype(dtype: Any) -> str:
 
 def is_float(dtype: Any) -> bool:
     """Say whether a data type is a floating-point one.
+
+    Args:
+        dtype: a data type or its name.
 
     Example:
         >>> from staghorn.engine.dtypes import is_float

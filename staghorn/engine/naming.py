@@ -2,8 +2,12 @@
 
 import re
 from collections import Counter
+from contextvars import ContextVar
 
 _counts: Counter[str] = Counter()
+
+# Names that `name_scope` puts before the paths of Variables.
+scopes: ContextVar[tuple[str, ...]] = ContextVar("staghorn_name_scopes", default=())
 
 
 def to_snake_case(name: str) -> str:

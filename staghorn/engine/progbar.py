@@ -7,12 +7,15 @@ microseconds, so the training loop may call `update` after every group of steps.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import shutil
 import sys
 from collections.abc import Iterable
 from time import perf_counter as clock
 from typing import Any
+
+from staghorn import config
 
 BOLD, GREEN, WHITE, RESET = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
 
@@ -27,6 +30,8 @@ def is_live(stream: Any) -> bool:
         False
     """
     if stream is None or isinstance(stream, io.StringIO):
+        return False
+    if not config.is_interactive_logging_enabled():
         return False
     if getattr(stream, "isatty", bool)():
         return True
@@ -44,6 +49,9 @@ def write(text: str) -> None:
         done
     """
     stream = sys.stdout
+    if not config.is_interactive_logging_enabled():
+        logging.getLogger("staghorn").info(text.strip())
+        return
     if stream is None:  # pythonw has no standard output
         return
     try:

@@ -165,8 +165,8 @@ class Family:
             return found
         if not callable(found) and not hasattr(found, "get_config"):
             raise ValueError(
-                f"A {self.kind} is given by name, config, class, object or function; "
-                f"got {identifier!r} ({type(identifier).__name__})."
+                f"{'An' if self.kind[0] in 'aeiou' else 'A'} {self.kind} is given by name, config, "
+                f"class, object or function, got {identifier!r} ({type(identifier).__name__})."
             )
         return found
 

@@ -310,7 +310,8 @@ def jit(fn: Callable) -> Callable:
         arrays = [jnp.asarray(x) for i, x in enumerate(leaves) if i not in static]
         key = (treedef, tuple(static.items()), tuple((a.shape, str(a.dtype)) for a in arrays))
         if key not in programs:
-            programs[key] = _compile(fn, treedef, static, arrays)
+            call, variables = touched(fn, treedef, static, arrays)
+            programs[key] = jax.jit(functionalize(call, variables)), variables
         program, variables = programs[key]
         out, new_values = program([read(v) for v in variables], arrays)
         for variable, value in zip(variables, new_values, strict=True):
@@ -320,8 +321,8 @@ def jit(fn: Callable) -> Callable:
     return compiled
 
 
-def _compile(fn: Callable, treedef: Any, static: dict, arrays: list) -> tuple[Callable, list]:
-    """Find the Variables that a call touches, then compile it as a function of them."""
+def touched(fn: Callable, treedef: Any, static: dict, arrays: list) -> tuple[Callable, list]:
+    """Return a call as a function of its arrays alone, and the Variables that it touches."""
 
     def call(traced: Sequence[Any]) -> Any:
         rest = iter(traced)
@@ -339,4 +340,4 @@ def _compile(fn: Callable, treedef: Any, static: dict, arrays: list) -> tuple[Ca
             return out
 
     jax.eval_shape(discover, arrays)
-    return jax.jit(functionalize(call, variables)), variables
+    return call, variables

@@ -12,14 +12,13 @@ import importlib
 import inspect
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from staghorn.engine.arguments import Check, check_arguments
+from staghorn.engine.arguments import Check, check_arguments, problems
 from staghorn.engine.config_check import building, fits
 from staghorn.engine.dtypes import standardize_dtype
 from staghorn.engine.file_errors import CorruptFileError, UnsafeFileError
@@ -33,9 +32,15 @@ _FAMILIES = {
     for name in (
         "layers", "losses", "metrics", "optimizers", "optimizers.schedules", "initializers",
         "regularizers", "constraints", "activations", "models", "dtype_policies", "callbacks",
-        "random",
+        "quantizers", "random",
     )
 }  # fmt: skip
+# Where Keras's files say these are: a module, since its package has classes that no file may name.
+_FEATURE_SPACE = "staghorn.utils.feature_space"
+_FAMILIES |= {
+    "keras.utils": _FEATURE_SPACE,
+    "keras.src.layers.preprocessing.feature_space": _FEATURE_SPACE,
+}
 _ROOT_CLASSES = {
     "Sequential": "staghorn.models",
     "Model": "staghorn.models",
@@ -47,6 +52,7 @@ _ROOT_CLASSES = {
     "Initializer": "staghorn.initializers",
     "Regularizer": "staghorn.regularizers",
     "DTypePolicy": "staghorn.dtype_policies",
+    "FloatDTypePolicy": "staghorn.dtype_policies",
     "KerasTensor": "staghorn.engine.symbolic",
 }
 _FUNCTION_MODULES = ("activations", "losses", "metrics", "initializers", "regularizers")
@@ -64,11 +70,14 @@ class ConfigurableMeta(type):
             args, kwargs = modern(cls.__name__, known, args, kwargs)
         try:
             instance = super().__call__(*args, **kwargs)
-        except TypeError as error:
+        except (TypeError, ValueError, AttributeError) as error:
             text = wrong_call(cls, args, kwargs, error)
+            if text is not None:
+                raise TypeError(text) from None
+            text = wrong_value(cls, args, kwargs, error)
             if text is None:
                 raise
-            raise TypeError(text) from None
+            raise ValueError(text) from error
         object.__setattr__(instance, "_init_arguments", (args, kwargs))
         table = type(instance).arguments
         if table:
@@ -128,7 +137,7 @@ _MISFIT = re.compile(
 )
 
 
-def wrong_call(cls: type, args: tuple, kwargs: dict[str, Any], error: TypeError) -> str | None:
+def wrong_call(cls: type, args: tuple, kwargs: dict[str, Any], error: Exception) -> str | None:
     """Say which argument of `cls(*args, **kwargs)` is wrong; None for errors of other origin.
 
     Example:
@@ -162,6 +171,33 @@ def wrong_call(cls: type, args: tuple, kwargs: dict[str, Any], error: TypeError)
         f"{name}: {are.format(', '.join(map(repr, named)))} missing. "
         f"Write {name}({given}{spelled})."
     )
+
+
+def wrong_value(cls: type, args: tuple, kwargs: dict[str, Any], error: Exception) -> str | None:
+    """Say which value a constructor of ours failed at with an error that does not say so.
+
+    Example:
+        >>> staghorn.layers.Dense(2, bias_initializer=7)
+        Traceback (most recent call last):
+        ...
+        ValueError: Dense: bias_initializer: An initializer is given by name, ..., got 7 (int).
+    """
+    said = str(error)
+    plain = type(error) in (TypeError, ValueError, AttributeError)  # not an error with fields
+    if not (plain and is_builtin(cls)) or re.match(r"\w+( '[^']*')?: ", said):
+        return None
+    given = dict(zip(parameter_names(cls), args, strict=False)) | kwargs
+    text = problems(cls.arguments, given)  # type: ignore[attr-defined]
+    if text:
+        return f"{cls.__name__}: {text}"
+    for name, value in given.items():
+        if f"got {value!r} (" in said or (
+            isinstance(value, str)
+            and said.startswith("Unknown")
+            and repr(value) in said.partition(".")[0]
+        ):
+            return f"{cls.__name__}: {name}: {said}"
+    return None
 
 
 def derived_config(instance: Any, names: tuple[str, ...] | None = None) -> dict[str, Any]:
@@ -240,42 +276,88 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 
 def get_custom_objects() -> dict[str, Any]:
-    """Return the live dictionary of registered names."""
+    """Return the live dictionary of registered names.
+
+    Example:
+        >>> isinstance(staghorn.saving.get_custom_objects(), dict)
+        True
+    """
     return _registered
 
 
 def get_registered_name(obj: Any) -> str:
-    """Return the registered name of a class or function, or its own name."""
+    """Return the registered name of a class or function, or its own name.
+
+    Args:
+        obj: a class or function.
+
+    Example:
+        >>> staghorn.saving.get_registered_name(staghorn.layers.Dense)
+        'Dense'
+    """
     return _registered_names.get(obj) or obj.__name__
 
 
 def get_registered_object(
     name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Any = None
 ) -> Any:
-    """Return what the user registered under a name, or None."""
+    """Return what the user registered under a name, or None.
+
+    Args:
+        name: the name, "package>Name" for what a decorator registered.
+        custom_objects: dict to look in after those in scope and registered. Default: None.
+        module_objects: dict to look in last. Default: None.
+
+    Example:
+        >>> staghorn.saving.get_registered_object("mine", {"mine": len})
+        <built-in function len>
+    """
     for source in (_in_scope.get(), _registered, custom_objects, module_objects):
         if source and name in source:
             return source[name]
     return None
 
 
-@contextmanager
-def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+class CustomObjectScope:
     """Make names known while the block runs.
+
+    Args:
+        custom_objects: dict, name → your own class or function.
 
     Example:
         >>> with staghorn.saving.custom_object_scope({"twice": lambda x: 2 * x}):
         ...     layer = staghorn.layers.Activation("twice")
     """
-    outer = _in_scope.get() or {}
-    token = _in_scope.set({**outer, **(custom_objects or {})})
-    try:
-        yield
-    finally:
-        _in_scope.reset(token)
+
+    def __init__(self, custom_objects: Mapping[str, Any]) -> None:
+        self.custom_objects = custom_objects or {}
+
+    def __enter__(self) -> Self:
+        self._token = _in_scope.set({**(_in_scope.get() or {}), **self.custom_objects})
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        _in_scope.reset(self._token)
 
 
-CustomObjectScope = custom_object_scope
+custom_object_scope = CustomObjectScope
+
+
+class WithCustomObjects(Configurable):
+    """Base of what may hold objects of one's own, which `from_config` is then told of."""
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
+        """Build an object from what `get_config` returned.
+
+        Args:
+            config: dict of constructor arguments.
+            custom_objects: name → class or function, known meanwhile. Default: None.
+        """
+        with custom_object_scope(custom_objects or {}):
+            return super().from_config(config)
 
 
 # To JSON -------------------------------------------------------------------------------------
@@ -299,6 +381,9 @@ def keras_path(cls: Any) -> tuple[str | None, str, str | None]:
 
 def serialize_keras_object(obj: Any) -> Any:
     """Return the JSON form of an object, in Keras's dialect.
+
+    Args:
+        obj: any object with a config, a function, or a nest of plain values.
 
     Example:
         >>> staghorn.saving.serialize_keras_object(staghorn.regularizers.L2(0.5))["class_name"]

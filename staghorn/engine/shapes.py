@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import jax
 
 from staghorn.engine import tree
+from staghorn.engine.probing import probe
 from staghorn.engine.scope import abstractly
 from staghorn.engine.symbolic import KerasTensor, replace_symbolic, symbolic_leaves
 
@@ -65,13 +66,15 @@ def to_keras_tensor(spec: Any) -> Any:
     return KerasTensor(shape, str(spec.dtype))
 
 
-def infer(fn: Callable, args: tuple, kwargs: dict, what: str) -> Any:
+def infer(fn: Callable, args: tuple, kwargs: dict, what: str, probing: bool = False) -> Any:
     """Return `fn`'s output for symbolic arguments, as a nest of KerasTensors.
 
     Args:
         fn: any function of arrays; Variables may be read, writes are forgotten.
         args, kwargs: its arguments; only the KerasTensors are traced.
         what: the caller's name for errors.
+        probing: whether to try sizes where symbols do not do; for ops, whose code is ours.
+            Default: False.
     """
     inputs = symbolic_leaves(args, kwargs)
     unique = list({id(t): t for t in inputs}.values())
@@ -80,16 +83,21 @@ def infer(fn: Callable, args: tuple, kwargs: dict, what: str) -> Any:
         table = {id(t): value for t, value in zip(unique, values, strict=True)}
         return fn(*replace_symbolic(args, table), **replace_symbolic(kwargs, table))
 
-    def attempt(one_for_all: bool) -> Any:
-        specs = [
-            jax.ShapeDtypeStruct(abstract_shape(t.shape, one_for_all), t.dtype) for t in unique
-        ]
+    def evaluate(shapes: list[tuple]) -> Any:
+        specs = [jax.ShapeDtypeStruct(s, t.dtype) for s, t in zip(shapes, unique, strict=True)]
         return jax.eval_shape(abstractly(traced), specs)
+
+    def attempt(one_for_all: bool) -> Any:
+        return evaluate([abstract_shape(t.shape, one_for_all) for t in unique])
 
     unknown = {axis for t in unique for axis, d in enumerate(t.shape) if axis and d is None}
     try:
         result = attempt(one_for_all=False)
     except Exception as error:
+        if probing and any(None in t.shape for t in unique):
+            found = probe(evaluate, unique, (args, kwargs))
+            if found is not None:
+                return found
         if len(unknown) > 1:
             try:
                 result = attempt(one_for_all=True)

@@ -136,7 +136,15 @@ class KerasTensor:
 
 
 def is_symbolic(x: Any) -> bool:
-    """Say whether `x` is a KerasTensor."""
+    """Say whether `x` is a KerasTensor.
+
+    Args:
+        x: anything.
+
+    Example:
+        >>> staghorn.backend.is_keras_tensor(staghorn.Input((3,)))
+        True
+    """
     return isinstance(x, KerasTensor)
 
 
@@ -277,7 +285,7 @@ def infer_op(function: Callable, args: tuple, kwargs: dict) -> Any:
     """Return the symbolic result of an op."""
     from staghorn.engine.shapes import infer
 
-    return infer(function, args, kwargs, what=f"ops.{function.__name__}")
+    return infer(function, args, kwargs, what=f"ops.{function.__name__}", probing=True)
 
 
 def _unwrap(item: Any) -> Any:

@@ -11,17 +11,23 @@ def _is_none(x: Any) -> bool:
 
 
 def is_nested(structure: Any) -> bool:
-    """Say whether `structure` is a list, tuple or dict.
+    """Say whether `structure` is a list, tuple or dict; a class of one's own on them is a leaf.
+
+    Args:
+        structure: anything.
 
     Example:
         >>> staghorn.engine.tree.is_nested([1]), staghorn.engine.tree.is_nested(1)
         (True, False)
     """
-    return isinstance(structure, (list, tuple, dict))
+    return isinstance(structure, (list, tuple, dict)) and not jax.tree_util.all_leaves([structure])
 
 
 def flatten(structure: Any) -> list:
     """Return the leaves of a nest as a flat list.
+
+    Args:
+        structure: the nest.
 
     Example:
         >>> staghorn.engine.tree.flatten({"b": [1, None], "a": 2})
@@ -44,15 +50,19 @@ def map_structure(fn: Callable, *structures: Any) -> Any:
     return jax.tree.map(fn, *structures, is_leaf=_is_none)
 
 
-def pack_sequence_as(structure: Any, flat: list) -> Any:
+def pack_sequence_as(structure: Any, flat_sequence: list) -> Any:
     """Put flat leaves back into the form of `structure`.
+
+    Args:
+        structure: a nest of the form wanted.
+        flat_sequence: the leaves, in the order of `flatten`.
 
     Example:
         >>> staghorn.engine.tree.pack_sequence_as({"b": 0, "a": 0}, [1, 2])
         {'a': 1, 'b': 2}
     """
     treedef: Any = jax.tree.structure(structure, is_leaf=_is_none)
-    flat = list(flat)
+    flat = list(flat_sequence)
     if treedef.num_leaves != len(flat):
         raise ValueError(
             f"The structure holds {treedef.num_leaves} leaves, but {len(flat)} values were given."

@@ -19,6 +19,8 @@ Variable '{path}' was assigned a traced value outside any compiled step of Stagh
 You wrote something like      jax.jit(lambda x: variable.assign(x))
 Write instead                 staghorn.jit(lambda x: variable.assign(x))"""
 
+_NO_LAYOUT = "Variable: layout must be None: keras.distribution is not there yet."
+
 
 def _copied(value: Any, dtype: str) -> jax.Array:
     """Return a device array of its own.
@@ -44,6 +46,8 @@ class Variable:
         autocast: whether layers with a mixed policy read it in their compute type. Default: True.
         aggregation, synchronization: accepted for Keras's sake, without effect on one engine.
         name: a label. Default: `variable`, `variable_1`, ...
+        layout: how devices share it: only None until `keras.distribution` is here. Default: None.
+        **kwargs: none; unknown arguments are errors.
 
     Example:
         >>> counter = staghorn.Variable(np.zeros(2, "float32"), name="counter")
@@ -80,7 +84,14 @@ class Variable:
         aggregation: str | None = "none",
         synchronization: str = "auto",
         name: str | None = None,
+        layout: Any = None,
+        **kwargs: Any,
     ) -> None:
+        if kwargs:
+            known = ", ".join(Variable.__init__.__code__.co_varnames[1:10])
+            raise TypeError(f"Variable: unknown argument {next(iter(kwargs))!r}. Known: {known}.")
+        if layout is not None:
+            raise NotImplementedError(_NO_LAYOUT)
         self.name = name or naming.unique_name("variable")
         if "/" in self.name:
             raise ValueError(f"Variable: a name cannot contain '/', got {self.name!r}.")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from staghorn import activations, constraints, initializers, regularizers
-from staghorn.engine.arguments import Is, NonNegative
+from staghorn.engine.arguments import Is, NonNegative, OneOrMore, check_values
 from staghorn.engine.dtypes import standardize_dtype
 from staghorn.layers.elementwise import ElementwiseLayer
 from staghorn.layers.input_spec import InputSpec
@@ -162,12 +162,18 @@ class PReLU(Layer):
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
-        self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
-        if self.shared_axes is not None:
-            self.shared_axes = list(self.shared_axes)
+        axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
+        check_values("PReLU", {"shared_axes": OneOrMore(Is(int), True)}, {"shared_axes": axes})
+        self.shared_axes = None if axes is None else list(axes)
 
     def build(self, input_shape: tuple) -> None:
-        shared = {axis % len(input_shape) for axis in self.shared_axes or ()}
+        rank = len(input_shape)
+        if not all(-rank < axis < rank for axis in self.shared_axes or ()):
+            raise ValueError(
+                f"PReLU '{self.name}': shared_axes must be axes from 1 to {rank - 1} of an "
+                f"input of shape {tuple(input_shape)}, got {self.shared_axes!r}."
+            )
+        shared = {axis % rank for axis in self.shared_axes or ()}
         shape = tuple(
             1 if axis in shared else size for axis, size in enumerate(input_shape) if axis > 0
         )

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from staghorn.engine.arguments import Options
-from staghorn.engine.serialization import serialize_keras_object
+from staghorn.engine.serialization import WithCustomObjects, serialize_keras_object
 from staghorn.layers import call as calling
 from staghorn.layers.layer import Layer
 from staghorn.layers.rnn import RNN
@@ -16,7 +16,7 @@ Bidirectional: the two layers must run in different directions, both have go_bac
 Write backward_layer=LSTM(..., go_backwards=True)."""
 
 
-class Bidirectional(Layer):
+class Bidirectional(WithCustomObjects, Layer):
     """Run a recurrent layer over a sequence forwards and backwards, and merge the outputs.
 
     (batch, time, d) → (batch, 2 units), or (batch, time, 2 units), for merge_mode "concat"
@@ -109,9 +109,8 @@ class Bidirectional(Layer):
             return (shape, shape, *states, *states)
         return (shape, *states, *states) if self.return_state else shape
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        del inputs
-        mask = previous_mask[0] if isinstance(previous_mask, (list, tuple)) else previous_mask
+    def compute_mask(self, _: Any, mask: Any) -> Any:
+        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
         mask = mask if self.return_sequences else None
         masks = [mask] if self.merge_mode is not None else [mask, mask]
         return masks if len(masks) > 1 or self.return_state else mask

@@ -19,11 +19,21 @@ from staghorn.engine import shapes, tree
 from staghorn.engine.dtypes import is_float
 from staghorn.engine.frame import Frame, current_frame
 from staghorn.engine.masks import get_mask, set_mask
+from staghorn.engine.registry import suggestion
+from staghorn.engine.serialization import parameter_names
 from staghorn.engine.symbolic import KerasTensor, symbolic_leaves
 from staghorn.engine.variable import Variable
 
 if TYPE_CHECKING:
     from staghorn.layers.layer import Layer
+
+
+SYMBOLIC_LOSS = """\
+add_loss in '{name}': {value} is symbolic. Call add_loss from `call`, or on the functional model \
+that the tensor belongs to."""
+NO_INT8 = """\
+{} '{}', quantize: there is no int8 version of this class, only of Dense, EinsumDense, Embedding; \
+of a subclass of these with type_check=False, which then runs without its own call."""
 
 
 class Signature(NamedTuple):
@@ -142,22 +152,36 @@ def convert(layer: Layer, x: Any) -> Any:
     if isinstance(x, jax.Array):
         return _cast(layer, x)
     if isinstance(x, (np.ndarray, np.generic)):
-        return x if x.dtype.kind in "OUS" else _cast(layer, jnp.asarray(x))
+        return x if is_text(x) else _cast(layer, jnp.asarray(x))
     if isinstance(x, Variable):
         return _cast(layer, x.value)
+    if layer._host_part is not None:  # a model that takes strings, which may be in lists
+        if isinstance(_innermost(x), (str, bytes)):
+            return np.asarray(x, dtype=object)
+        if isinstance(x, dict):
+            return {key: convert(layer, value) for key, value in x.items()}
     if isinstance(x, list) and _holds_numbers(x):
         plain = np.asarray(x)  # rows written as lists of numbers; a ragged one stays a list
         return _cast(layer, jnp.asarray(plain)) if plain.dtype != object else x
     if isinstance(x, (list, tuple, dict)):
         return tree.map_structure(lambda leaf: convert(layer, leaf), x) if x else x
     if hasattr(x, "__array__") and not isinstance(x, KerasTensor):  # pandas, torch, tf
-        return _cast(layer, jnp.asarray(np.asarray(x)))
+        return convert(layer, np.asarray(x))
     return x
 
 
-_MASK_KEPT = (
-    "If it treats every step alike, say self.supports_masking = True in its constructor."
-)
+def is_text(value: Any) -> bool:
+    """Say whether something is a string, or an array, column or nested list of them."""
+    value = _innermost(value)
+    if isinstance(value, (str, bytes)):
+        return True
+    dtype = getattr(value, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "OUST"
+    return "str" in str(dtype)  # pandas's and TensorFlow's types
+
+
+_MASK_KEPT = "If it treats every step alike, say self.supports_masking = True in its constructor."
 _MASK_ENDS = (
     "Masked steps count like the others from here on. If they should not, take a layer that heeds "
     "masks (recurrent, attention, GlobalAveragePooling1D); if that is meant, leave mask_zero out."
@@ -166,9 +190,13 @@ _MASK_ENDS = (
 
 def _holds_numbers(x: Any) -> bool:
     """Say whether a list holds Python numbers, at any depth, and not arrays."""
+    return isinstance(_innermost(x), (int, float))
+
+
+def _innermost(x: Any) -> Any:
     while isinstance(x, list) and x:
         x = x[0]
-    return isinstance(x, (int, float))
+    return x
 
 
 def _cast(layer: Layer, x: Any) -> Any:
@@ -386,3 +414,27 @@ def takes_kwargs(cls: type) -> bool:
     """Say whether a class's constructor takes further keywords."""
     parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
     return any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def wanted_batch_shape(cls: type, kwargs: dict[str, Any]) -> tuple | None:
+    """Accept `input_shape=` and its relatives on any layer, silently: tutorials need it."""
+    shape = kwargs.pop("input_shape", None)
+    dim = kwargs.pop("input_dim", None)
+    length = kwargs.pop("input_length", None)
+    batch_size = kwargs.pop("batch_size", None)
+    batch_shape = kwargs.pop("batch_input_shape", None) or kwargs.pop("batch_shape", None)
+    if kwargs:
+        known = [*parameter_names(cls), "input_shape", "input_dim", "weights"]
+        wrong = next(iter(kwargs))
+        raise ValueError(
+            f"{cls.__name__}: unknown argument {wrong!r} (= {kwargs[wrong]!r})."
+            f"{suggestion(wrong, known)} Known: {', '.join(sorted(known))}."
+        )
+    if shape is None and (dim is not None or length is not None):
+        lengths = length if isinstance(length, (list, tuple)) else (length,)
+        shape = (*(lengths if length is not None else ()), *(() if dim is None else (dim,)))
+    if isinstance(shape, int):
+        shape = (shape,)
+    if shape is not None and batch_shape is None:
+        batch_shape = (batch_size, *shape)
+    return None if batch_shape is None else tuple(batch_shape)

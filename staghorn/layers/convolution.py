@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from operator import index
+from types import FunctionType
 from typing import Any
 
 import jax
@@ -9,12 +10,24 @@ import jax.numpy as jnp
 
 from staghorn import activations, config, constraints, initializers, regularizers
 from staghorn.engine.arguments import Is, Options, Positive, check_arguments
+from staghorn.layers.adaptation import Adaptable, Merged
 from staghorn.layers.input_spec import InputSpec
 from staghorn.layers.layer import Layer
 from staghorn.ops import convolution
 from staghorn.ops.channel_sums import to_rows
 
 Ints = int | Sequence[int]
+
+
+def _for_rank(constructor: Any, rank: int) -> Any:
+    """Copy a constructor, with a 1 for each axis where strides and dilation_rate have one."""
+    code, given = constructor.__code__, constructor.__defaults__
+    names = code.co_varnames[code.co_argcount - len(given) : code.co_argcount]
+    wide = dict.fromkeys(("strides", "dilation_rate"), (1,) * rank)
+    defaults = tuple(wide.get(n, default) for n, default in zip(names, given, strict=True))
+    copy = FunctionType(code, constructor.__globals__, None, defaults, constructor.__closure__)
+    copy.__annotations__ = constructor.__annotations__
+    return copy
 
 
 class Sliding(Layer):
@@ -35,6 +48,11 @@ class Sliding(Layer):
 
     rank: int
     bias: Any
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if vars(cls).get("rank", 1) > 1 and "__init__" not in vars(cls):
+            cls.__init__ = _for_rank(cls.__init__, cls.rank)  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -165,7 +183,7 @@ def _indices(value: Any) -> tuple[int, ...]:
         return ()
 
 
-class Conv(Sliding):
+class Conv(Adaptable, Sliding):
     """The part of Conv1D, Conv2D and Conv3D that does not depend on the number of axes."""
 
     arguments = {
@@ -173,6 +191,7 @@ class Conv(Sliding):
         "groups": Positive(int),
         **Sliding.arguments,
     }
+    kernel = Merged()
 
     def __init__(
         self,
@@ -197,6 +216,7 @@ class Conv(Sliding):
         kernel = (kernel_initializer, kernel_regularizer, kernel_constraint)
         bias = (bias_initializer, bias_regularizer, bias_constraint)
         kwargs["activity_regularizer"] = activity_regularizer
+        self._set_adaptation(kwargs.pop("lora_rank", None), kwargs.pop("lora_alpha", None))
         geometry = (kernel_size, strides, padding, data_format, dilation_rate)
         roles = {"kernel": kernel, "bias": bias}
         super().__init__(*geometry, activation, use_bias, roles, **kwargs)
@@ -261,7 +281,8 @@ class Conv1D(Conv):
         kernel_regularizer, bias_regularizer: added to the loss. Default: None.
         activity_regularizer: applied to the output. Default: None.
         kernel_constraint, bias_constraint: applied after each update. Default: None.
-        **kwargs: `name`, `trainable`, `dtype`, `input_shape`, ... as for every layer.
+        **kwargs: `name`, `trainable`, `dtype`, `input_shape`, ... as for every layer; `lora_rank`
+            and `lora_alpha`, to train an update of the kernel, see `enable_lora`.
 
     Raises:
         ValueError: for arguments out of range; filters or channels that `groups` does not divide;
@@ -271,8 +292,6 @@ class Conv1D(Conv):
         >>> x = np.ones((2, 10, 4), "float32")
         >>> staghorn.layers.Conv1D(8, 3, padding="causal", activation="relu")(x).shape
         (2, 10, 8)
-
-    Notes: quantized layers and LoRA are not supported here.
     """
 
     rank = 1
@@ -305,7 +324,8 @@ class Conv2D(Conv):
         kernel_regularizer, bias_regularizer: added to the loss. Default: None.
         activity_regularizer: applied to the output. Default: None.
         kernel_constraint, bias_constraint: applied after each update. Default: None.
-        **kwargs: `name`, `trainable`, `dtype`, `input_shape`, ... as for every layer.
+        **kwargs: `name`, `trainable`, `dtype`, `input_shape`, ... as for every layer; `lora_rank`
+            and `lora_alpha`, to train an update of the kernel, see `enable_lora`.
 
     Raises:
         ValueError: for arguments out of range; filters or channels that `groups` does not divide;
@@ -317,7 +337,6 @@ class Conv2D(Conv):
         (4, 26, 26, 32)
 
     Notes: on a CPU the gradients are written as convolutions that XLA knows how to do fast.
-    Quantized layers and LoRA are not supported here.
     """
 
     rank = 2
@@ -347,7 +366,8 @@ class Conv3D(Conv):
         kernel_regularizer, bias_regularizer: added to the loss. Default: None.
         activity_regularizer: applied to the output. Default: None.
         kernel_constraint, bias_constraint: applied after each update. Default: None.
-        **kwargs: `name`, `trainable`, `dtype`, `input_shape`, ... as for every layer.
+        **kwargs: `name`, `trainable`, `dtype`, `input_shape`, ... as for every layer; `lora_rank`
+            and `lora_alpha`, to train an update of the kernel, see `enable_lora`.
 
     Raises:
         ValueError: for arguments out of range; filters or channels that `groups` does not divide;
@@ -357,8 +377,6 @@ class Conv3D(Conv):
         >>> x = np.ones((2, 6, 6, 6, 1), "float32")
         >>> staghorn.layers.Conv3D(4, (3, 3, 2))(x).shape
         (2, 4, 4, 5, 4)
-
-    Notes: quantized layers and LoRA are not supported here.
     """
 
     rank = 3

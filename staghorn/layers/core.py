@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from staghorn.engine import shapes, tree
 from staghorn.engine.dtypes import is_float
 from staghorn.engine.serialization import (
+    WithCustomObjects,
     deserialize_keras_object,
     get_registered_name,
     serialize_keras_object,
@@ -19,7 +20,7 @@ from staghorn.layers.elementwise import ElementwiseLayer, base_config, carried_d
 from staghorn.layers.layer import Layer
 
 _UNNAMED = """\
-Lambda '{name}': {what} is a lambda expression, which has no name to write into a config, and code
+{layer}: {what} is a lambda expression, which has no name to write into a config, and code
 is never written into one. Give it a name, then use that function in the layer:
     @staghorn.saving.register_keras_serializable()
     def my_function(x):
@@ -89,7 +90,7 @@ class Masking(ElementwiseLayer):
         return jnp.where(kept, inputs, jnp.zeros((), inputs.dtype))
 
 
-class Lambda(Layer):
+class Lambda(WithCustomObjects, Layer):
     """Use any function as a layer.
 
     (…) → whatever the function makes of it        y = function(x, **arguments)
@@ -164,18 +165,38 @@ class Lambda(Layer):
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def get_config(self) -> dict[str, Any]:
-        config = {**base_config(self), "function": self._named(self.function, "the function")}
+        config = {
+            **base_config(self),
+            "function": named_function(self, self.function, "the function"),
+        }
         if self._output_shape is not None:
-            config["output_shape"] = self._named(self._output_shape, "output_shape")
+            config["output_shape"] = named_function(self, self._output_shape, "output_shape")
         if self.mask is not None:
-            config["mask"] = self._named(self.mask, "mask")
+            config["mask"] = named_function(self, self.mask, "mask")
         config["arguments"] = serialize_keras_object(dict(self.arguments))
         return config
 
-    def _named(self, value: Any, what: str) -> Any:
-        if inspect.isfunction(value) and get_registered_name(value) == "<lambda>":
-            raise ValueError(_UNNAMED.format(name=self.name, what=what))
-        return serialize_keras_object(value)
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: bool | None = None
+    ) -> Self:
+        """Build the layer from what `get_config` returned.
+
+        Args:
+            config: dict of constructor arguments; functions are named, never code.
+            custom_objects: name → function, known meanwhile. Default: None.
+            safe_mode: without effect, since no code is ever run from a config. Default: None.
+        """
+        del safe_mode
+        return super().from_config(config, custom_objects)
+
+
+def named_function(layer: Layer, value: Any, what: str) -> Any:
+    """Return what a config says of a function: its name, which a lambda expression has not."""
+    if inspect.isfunction(value) and get_registered_name(value) == "<lambda>":
+        label = f"{type(layer).__name__} '{layer.name}'"
+        raise ValueError(_UNNAMED.format(layer=label, what=what))
+    return serialize_keras_object(value)
 
 
 def _parameters(function: Callable) -> set[str]:

@@ -8,12 +8,12 @@ import jax
 from staghorn import activations, constraints, initializers, regularizers
 from staghorn.engine.arguments import Is, Positive
 from staghorn.engine.dtypes import is_float
+from staghorn.layers.adaptation import AdaptableProduct, Merged
 from staghorn.layers.input_spec import InputSpec
-from staghorn.layers.layer import Layer
 from staghorn.ops import nn
 
 
-class Dense(Layer):
+class Dense(AdaptableProduct):
     """Affine map of the last axis, then an activation.
 
     (batch, …, d_in) → (batch, …, units)        y = activation(x @ kernel + bias)
@@ -29,7 +29,10 @@ class Dense(Layer):
         kernel_regularizer, bias_regularizer: added to the loss. Default: None.
         activity_regularizer: applied to the output. Default: None.
         kernel_constraint, bias_constraint: applied after each update. Default: None.
-        quantization_config: must be None. Default: None.
+        lora_rank, lora_alpha: freeze the kernel and train an update of this rank and strength, see
+            `enable_lora`. Default: None, no update; and the rank itself.
+        quantization_config: how an int8 layer quantizes its inputs, a
+            `staghorn.quantizers.Int8QuantizationConfig`. Default: None, by largest values.
         **kwargs: `name`, `trainable`, `dtype`, `input_shape`, ... as for every layer.
 
     Raises:
@@ -41,10 +44,11 @@ class Dense(Layer):
         (2, 3)
 
     Notes: inputs with more than two axes are flattened to rows first, which makes the gradient of
-    the kernel one plain matrix product. Quantized layers are not supported here.
+    the kernel one plain matrix product. Keras forgets `lora_alpha` here; it counts in Staghorn.
     """
 
     arguments = {"units": Positive(int), "use_bias": Is(bool)}
+    kernel = Merged()
 
     def __init__(
         self,
@@ -58,11 +62,13 @@ class Dense(Layer):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
-        quantization_config: None = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        refuse_quantization(self, quantization_config)
+        self._set_adaptation(lora_rank, lora_alpha, quantization_config)
         self.units = units
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -107,12 +113,3 @@ class Dense(Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape[:-1], self.units)
-
-
-def refuse_quantization(layer: Layer, quantization_config: Any) -> None:
-    """Accept the empty entry that newer versions of Keras write into configs, and no other."""
-    if quantization_config is not None:
-        raise ValueError(
-            f"{type(layer).__name__} '{layer.name}': quantized layers are not supported, got "
-            f"quantization_config={quantization_config!r}. Leave the argument out."
-        )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 
 from staghorn import config, random
 from staghorn.engine.arguments import Interval, Is, Options
@@ -204,6 +205,46 @@ class SpatialDropout3D(_ChannelDropout):
     """
 
     rank = 5
+
+
+class AlphaDropout(Dropout):
+    """Set a random share of the inputs to SELU's lowest value, and keep their mean and variance.
+
+    (batch, …) → (batch, …)        y = a * (x * mask + low * (1 - mask)) + b,
+    low = -1.758…, a and b such that inputs of mean 0 and variance 1 keep both; in training only
+
+    Args:
+        rate: number in [0, 1), the share to drop.
+        noise_shape: shape of the mask, broadcast to the inputs; None in it stands for the inputs'
+            size. Default: None, the inputs'.
+        seed: int. Default: None, drawn from Python's `random`.
+        **kwargs: `name`, `dtype`, ... as for every layer.
+
+    Raises:
+        ValueError: for a rate outside [0, 1) or a noise shape that is not made of positive ints.
+
+    Example:
+        >>> layer = staghorn.layers.AlphaDropout(0.5, seed=1)
+        >>> y = np.asarray(layer(np.ones((4, 50), "float32"), training=True))
+        >>> len(set(y.ravel().tolist()))
+        2
+
+    Notes: for networks of `selu` layers with "lecun_normal" weights. Keras accepts a rate of 1, and
+    divides by zero at the first call.
+    Reference: Klambauer et al., 2017, https://arxiv.org/abs/1706.02515
+    """
+
+    arguments = {**Dropout.arguments, "rate": Interval(0, 1, closed="left")}
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training or self.rate == 0:
+            return inputs
+        sizes = self.noise_shape or (None,) * inputs.ndim
+        shape = [b if a is None else a for a, b in zip(sizes, inputs.shape, strict=True)]
+        kept = random.uniform(shape, seed=self.seed_generator) >= self.rate
+        low = -1.6732632423543772 * 1.0507009873554805  # -alpha * scale of SELU
+        a = ((1 - self.rate) * (1 + self.rate * low**2)) ** -0.5
+        return a * jnp.where(kept, inputs, low) - a * low * self.rate
 
 
 class GaussianNoise(ElementwiseLayer):

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from staghorn import activations, constraints, initializers, regularizers
-from staghorn.engine.arguments import Is
+from staghorn.dtype_policies import check_mode
+from staghorn.engine.arguments import Is, NonNegative, OneOrMore, check_values
 from staghorn.engine.dtypes import is_float
 from staghorn.engine.serialization import derived_config
-from staghorn.layers.dense import refuse_quantization
+from staghorn.layers.adaptation import AdaptableProduct, Merged
 from staghorn.layers.elementwise import base_config
 from staghorn.layers.input_spec import InputSpec
-from staghorn.layers.layer import Layer
 from staghorn.ops import nn
 
 _LETTERS = r"([a-zA-Z]+)"
@@ -34,6 +34,8 @@ _OWN = (
     "activity_regularizer",
     "kernel_constraint",
     "bias_constraint",
+    "lora_rank",
+    "lora_alpha",
     "quantization_config",
 )
 
@@ -202,7 +204,10 @@ def _check_letters(parts: Equation, sizes: dict, made: dict, equation: str) -> N
             )
 
 
-class EinsumDense(Layer):
+_SIZES = OneOrMore(NonNegative(int, optional=True))
+
+
+class EinsumDense(AdaptableProduct):
     """Affine map over any axes, written as an equation, then an activation.
 
     inputs → output, axes as the equation says        y = activation(einsum(x, kernel) + bias)
@@ -219,7 +224,11 @@ class EinsumDense(Layer):
         bias_initializer: Default: "zeros".
         kernel_regularizer, bias_regularizer: added to the loss. Default: None.
         kernel_constraint, bias_constraint: applied after each update. Default: None.
-        quantization_config: must be None. Default: None.
+        lora_rank, lora_alpha: freeze the kernel and train an update of this rank and strength, see
+            `enable_lora`. Default: None, no update; and the rank itself.
+        gptq_unpacked_column_size: must be None. Default: None.
+        quantization_config: how an int8 layer quantizes its inputs, a
+            `staghorn.quantizers.Int8QuantizationConfig`. Default: None, by largest values.
         **kwargs: `name`, `dtype`, `activity_regularizer`, ... as for every layer.
 
     Raises:
@@ -235,6 +244,7 @@ class EinsumDense(Layer):
     """
 
     arguments = {"bias_axes": Is(str, optional=True)}
+    kernel = Merged()
 
     def __init__(
         self,
@@ -248,12 +258,18 @@ class EinsumDense(Layer):
         bias_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
-        quantization_config: None = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        gptq_unpacked_column_size: Any = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        refuse_quantization(self, quantization_config)
+        if gptq_unpacked_column_size is not None:
+            check_mode("gptq", "EinsumDense, gptq_unpacked_column_size")
+        self._set_adaptation(lora_rank, lora_alpha, quantization_config)
         self.equation = equation
+        check_values("EinsumDense", {"output_shape": _SIZES}, {"output_shape": output_shape})
         one_axis = isinstance(output_shape, int)
         self.partial_output_shape = (output_shape,) if one_axis else tuple(output_shape)  # type: ignore[arg-type]
         self.activation = activations.get(activation)
@@ -264,7 +280,6 @@ class EinsumDense(Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.quantization_config = quantization_config
         output = parse(equation).output
         if any(letter not in output for letter in bias_axes or ""):
             raise ValueError(
@@ -317,11 +332,7 @@ class EinsumDense(Layer):
     def call(self, inputs: Any) -> jax.Array:
         # Ints are cast by hand: the product of two types is not left to implicit promotion.
         x = inputs if is_float(inputs.dtype) else inputs.astype(self.compute_dtype)
-        y = einsum_dense(self.equation, x, self.kernel.value)
-        if self.bias is not None:
-            bias = self.bias.value
-            y = y + jnp.reshape(bias, (1,) * (y.ndim - bias.ndim) + bias.shape)
-        return self.activation(y)
+        return self._finish(einsum_dense(self.equation, x, self.kernel))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return self._shapes(input_shape).output
@@ -329,4 +340,4 @@ class EinsumDense(Layer):
     def get_config(self) -> dict[str, Any]:
         # By hand: `output_shape` is the argument, and a property of every layer.
         config = {**base_config(self), **derived_config(self, _OWN)}
-        return {**config, "output_shape": self.partial_output_shape}
+        return self._with_update({**config, "output_shape": self.partial_output_shape})

@@ -4,13 +4,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from staghorn import constraints, initializers, regularizers
 from staghorn.engine.arguments import Is, Positive
 from staghorn.engine.serialization import derived_config
-from staghorn.layers.dense import refuse_quantization
+from staghorn.layers.adaptation import AdaptableTable, Merged
 from staghorn.layers.elementwise import base_config
-from staghorn.layers.layer import Layer
 
 _OWN = (
     "input_dim",
@@ -20,10 +20,13 @@ _OWN = (
     "activity_regularizer",
     "embeddings_constraint",
     "mask_zero",
+    "lora_rank",
+    "lora_alpha",
+    "quantization_config",
 )
 
 
-class Embedding(Layer):
+class Embedding(AdaptableTable):
     """Look up a vector for each index: words, categories, users.
 
     (batch, …) ints → (batch, …, output_dim)        y[b, t] = embeddings[x[b, t]]
@@ -38,7 +41,10 @@ class Embedding(Layer):
         embeddings_constraint: applied after each update. Default: None.
         mask_zero: whether index 0 is padding, which layers after it shall skip. Default: False.
         weights: the first values, a matrix or a list that holds one. Default: None.
-        quantization_config: must be None. Default: None.
+        lora_rank, lora_alpha: freeze the table and train an update of this rank and strength, see
+            `enable_lora`. Default: None, no update; and the rank itself.
+        quantization_config: how an int8 layer quantizes it, a
+            `staghorn.quantizers.Int8QuantizationConfig`. Default: None, by largest values.
         **kwargs: `name`, `dtype`, ... as for every layer; `input_length` has no effect.
 
     Raises:
@@ -50,7 +56,7 @@ class Embedding(Layer):
         (1, 3, 4)
 
     Notes: an index outside the table gives NaN, as in Keras; a negative one counts from the end.
-    Float inputs are cast to int32.
+    Float inputs are cast to int32. Keras forgets `lora_alpha` here; it counts in Staghorn.
     """
 
     arguments = {
@@ -58,6 +64,7 @@ class Embedding(Layer):
         "output_dim": Positive(int),
         "mask_zero": Is(bool),
     }
+    embeddings = Merged()
 
     def __init__(
         self,
@@ -68,11 +75,13 @@ class Embedding(Layer):
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
         weights: Any = None,
-        quantization_config: None = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        refuse_quantization(self, quantization_config)
+        self._set_adaptation(lora_rank, lora_alpha, quantization_config)
         self.input_dim = input_dim
         self.output_dim = output_dim
         self.embeddings_initializer = initializers.get(embeddings_initializer)
@@ -84,7 +93,18 @@ class Embedding(Layer):
         self.autocast = False
         if weights is not None:
             self.build()
-            self.set_weights(list(weights) if isinstance(weights, (list, tuple)) else [weights])
+            self.set_weights([self._first_values(weights)])
+
+    def _first_values(self, weights: Any) -> Any:
+        matrix = weights[0] if isinstance(weights, (list, tuple)) and len(weights) == 1 else weights
+        if np.shape(matrix) != (self.input_dim, self.output_dim):
+            given = f"shape {np.shape(matrix)}" if np.ndim(matrix) else repr(weights)
+            raise ValueError(
+                f"Embedding: weights must be a matrix of shape ({self.input_dim}, "
+                f"{self.output_dim}), or a list that holds one, got {given} "
+                f"({type(weights).__name__})."
+            )
+        return matrix
 
     def build(self, input_shape: tuple | None = None) -> None:
         del input_shape
@@ -99,7 +119,7 @@ class Embedding(Layer):
     def call(self, inputs: Any) -> jax.Array:
         if inputs.dtype not in (jnp.int32, jnp.int64):
             inputs = inputs.astype(jnp.int32)
-        rows = jnp.take(self.embeddings.value, inputs, axis=0)  # (batch, …, output_dim)
+        rows = jnp.take(jnp.asarray(self.embeddings), inputs, axis=0)  # (batch, …, output_dim)
         return rows.astype(self.compute_dtype)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
@@ -111,4 +131,4 @@ class Embedding(Layer):
 
     def get_config(self) -> dict[str, Any]:
         # By hand: `weights` is an argument and a property, and its values belong in no config.
-        return {**base_config(self), **derived_config(self, _OWN)}
+        return self._with_update({**base_config(self), **derived_config(self, _OWN)})

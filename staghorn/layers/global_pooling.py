@@ -163,8 +163,8 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
         count = jnp.sum(kept.astype(inputs.dtype), axis=steps, keepdims=self.keepdims)
         return total / count
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        del inputs, previous_mask  # the steps are gone
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        del inputs, mask  # the steps are gone
 
 
 class GlobalAveragePooling2D(GlobalAveragePooling):

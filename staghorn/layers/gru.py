@@ -8,13 +8,13 @@ import jax.numpy as jnp
 
 from staghorn import random
 from staghorn.engine.arguments import Is
+from staghorn.layers.options import own_arguments
 from staghorn.layers.recurrent_cell import (
     RecurrentCell,
     activation_name,
     add_bias,
     has_fast_form,
     masked_product,
-    own_arguments,
 )
 from staghorn.layers.rnn import GatedRNN
 from staghorn.ops import recurrence

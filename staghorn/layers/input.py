@@ -19,7 +19,7 @@ class InputLayer(Layer):
         shape: size of one sample, without the batch; None for an unknown axis.
         batch_size: fixed batch size. Default: None.
         dtype: Default: `floatx()`.
-        sparse: whether the data is sparse; only False works. Default: None.
+        sparse, ragged: only False works. Default: None.
         batch_shape: shape with the batch, instead of `shape`.
         input_tensor: an existing symbolic tensor to stand for this input. Default: None.
         optional: whether None may be passed. Default: False.
@@ -118,6 +118,8 @@ def Input(
     optional: bool = False,
 ) -> KerasTensor:
     """Start a Functional model: return a symbolic tensor for data that comes later.
+
+    shape → (batch, *shape), symbolic
 
     Args:
         shape: size of one sample, without the batch; None for an unknown axis.

@@ -10,6 +10,8 @@ from staghorn.engine.dtypes import standardize_dtype
 class InputSpec:
     """What a layer expects of an input: type, number of axes, sizes of some axes.
 
+    shapes of inputs → nothing, or an error that names the input
+
     Args:
         dtype, shape, ndim, max_ndim, min_ndim: expected values. Default: None, anything.
         axes: dict axis → size. Default: None.

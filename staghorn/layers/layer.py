@@ -15,7 +15,7 @@ from staghorn import constraints, dtype_policies, initializers, regularizers
 from staghorn.engine import naming, placeholders, shapes, tree
 from staghorn.engine.dtypes import standardize_dtype
 from staghorn.engine.frame import Frame, current_frame
-from staghorn.engine.registry import suggestion
+from staghorn.engine.operation import RematScope, remat_scope
 from staghorn.engine.scope import Scope, current_scope, read
 from staghorn.engine.serialization import (
     Configurable,
@@ -41,9 +41,6 @@ _FORGOT_SUPER = """\
     def __init__(self, ...):
         super().__init__()"""
 
-_SYMBOLIC_LOSS = """\
-add_loss in '{name}': {value} is symbolic. Call add_loss from `call`, or on the functional model \
-that the tensor belongs to."""
 _UNTRACEABLE_BUILD = """\
 {cls} '{name}' cannot be built from a shape alone: running its call on placeholders failed.
 Call it once on real data (model(x[:1])), or give it a build(self, input_shape) method."""
@@ -104,9 +101,14 @@ class Layer(Configurable):
     _inbound_nodes: list[Node]
     _losses: list
     _convert_input_args: bool = True
+    _host_part: Any = None  # of a model that takes strings: what runs before the program
     _warned_of_mask: bool = False
     _initialized: bool = False
     _building: bool = False
+    _in_no_file: bool = False  # while it makes weights that files do not hold
+    _is_quantized: bool = False
+    _quantized_call: Any = None
+    _remat: RematScope | None = None
     supports_masking: bool = False
     input_spec: Any = None
     built: bool = False
@@ -139,6 +141,8 @@ class Layer(Configurable):
         }
         layer.__dict__.update(stores)
         layer.__dict__["_tracker"] = _new_tracker(stores)
+        if remat_scope.get() is not None:
+            layer.__dict__["_remat"] = remat_scope.get()
         return layer
 
     def __init__(
@@ -162,32 +166,9 @@ class Layer(Configurable):
         self._dtype_policy = dtype_policies.get(dtype)
         self._path: str | None = None
         self._build_shapes: Any = None
-        self._set_legacy_arguments(kwargs)
-        self._initialized = True
-
-    def _set_legacy_arguments(self, kwargs: dict[str, Any]) -> None:
-        """Accept `input_shape=` and its relatives on any layer, silently: tutorials need it."""
-        shape = kwargs.pop("input_shape", None)
-        dim = kwargs.pop("input_dim", None)
-        length = kwargs.pop("input_length", None)
-        batch_size = kwargs.pop("batch_size", None)
-        batch_shape = kwargs.pop("batch_input_shape", None) or kwargs.pop("batch_shape", None)
         self._first_weights = kwargs.pop("weights", None)
-        if kwargs:
-            known = [*parameter_names(type(self)), "input_shape", "input_dim", "weights"]
-            wrong = next(iter(kwargs))
-            raise ValueError(
-                f"{type(self).__name__}: unknown argument {wrong!r} (= {kwargs[wrong]!r})."
-                f"{suggestion(wrong, known)} Known: {', '.join(sorted(known))}."
-            )
-        if shape is None and (dim is not None or length is not None):
-            lengths = length if isinstance(length, (list, tuple)) else (length,)
-            shape = (*(lengths if length is not None else ()), *(() if dim is None else (dim,)))
-        if isinstance(shape, int):
-            shape = (shape,)
-        if shape is not None and batch_shape is None:
-            batch_shape = (batch_size, *shape)
-        self._wanted_batch_shape = None if batch_shape is None else tuple(batch_shape)
+        self._wanted_batch_shape = calling.wanted_batch_shape(type(self), kwargs)
+        self._initialized = True
 
     # Children ------------------------------------------------------------------------------
 
@@ -267,10 +248,10 @@ class Layer(Configurable):
         if initializer is None:
             initializer = "glorot_uniform" if "float" in dtype else "zeros"
         initializer = initializers.get(initializer)
-        counted = type(self).load_own_variables is Layer.load_own_variables
+        own_format = type(self).load_own_variables is not Layer.load_own_variables
         owner = f"{type(self).__name__} '{self.name}'"
         variable = Variable(
-            placeholders.reserving(owner, initializer, counted),
+            placeholders.reserving(owner, initializer, not (own_format or self._in_no_file)),
             shape=() if shape is None else shape,
             dtype=dtype,
             trainable=trainable,
@@ -301,7 +282,7 @@ class Layer(Configurable):
                 names.append(frame.layer.name)
             frame = frame.parent
         unique = list(dict.fromkeys(reversed(names)))
-        return "/".join([*unique, self.name])
+        return "/".join([*naming.scopes.get(), *unique, self.name])
 
     @property
     def path(self) -> str:
@@ -417,17 +398,25 @@ class Layer(Configurable):
 
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
-        self._dtype_policy = dtype_policies.get(value)
+        policy = dtype_policies.get(value)
+        if policy.quantization_mode and self.built and not self._is_quantized:
+            self.quantize(policy.quantization_mode)
+        self._dtype_policy = policy
 
     @property
     def compute_dtype(self) -> str:
         """The type the layer computes in."""
-        return self._dtype_policy.compute_dtype
+        return self._dtype_policy.at(self.path).compute_dtype
 
     @property
     def variable_dtype(self) -> str:
         """The type its weights have."""
-        return self._dtype_policy.variable_dtype
+        return self._dtype_policy.at(self.path).variable_dtype
+
+    @property
+    def quantization_mode(self) -> str | None:
+        """How its weights are quantized: None, or "int8"."""
+        return self._dtype_policy.at(self.path).quantization_mode
 
     @property
     def dtype(self) -> str:
@@ -471,9 +460,9 @@ class Layer(Configurable):
         else:
             self._path = self._scope_path()
             self._build_shapes = calling.shape_of(call.first)
-        self._apply_first_weights()
+        self._after_build()
 
-    def _apply_first_weights(self) -> None:
+    def _after_build(self) -> None:
         if self._first_weights is not None and self.weights:
             given, self._first_weights = self._first_weights, None
             self.set_weights(given)
@@ -521,7 +510,10 @@ class Layer(Configurable):
         if training is None and call.signature.has_training:
             training = call.kwargs.get("training")
         with calling.frame_for(self, training), jax.named_scope(self.name):
-            outputs = self.call(*call.args, **call.kwargs)
+            run = self._quantized_call if self._is_quantized else self.call
+            if self._remat is not None:
+                run = self._remat.around(self, run, call)
+            outputs = run(*call.args, **call.kwargs)
             self.built = True
             if self.activity_regularizer is not None:
                 self._add_activity_loss(outputs)
@@ -644,7 +636,7 @@ class Layer(Configurable):
                 store.append(value)
 
     def _add_symbolic_loss(self, value: KerasTensor) -> None:
-        raise ValueError(_SYMBOLIC_LOSS.format(name=self.name, value=value))
+        raise ValueError(calling.SYMBOLIC_LOSS.format(name=self.name, value=value))
 
     @property
     def losses(self) -> list:
@@ -750,17 +742,30 @@ class Layer(Configurable):
         """Return the constructor's arguments as they were given."""
         return recorded_arguments(self)
 
+    def quantize(self, mode: str | None = None, type_check: Any = True, config: Any = None) -> None:
+        """Quantize the weights; see `Dense.quantize`. Written by classes that can."""
+        raise self._unquantizable()
+
+    def _unquantizable(self, type_check: bool = True) -> Any:
+        return NotImplementedError(calling.NO_INT8.format(type(self).__name__, self.name))
+
     # Files ---------------------------------------------------------------------------------
+
+    def _stored(self) -> list[Variable]:
+        """Return its own variables in the order of files: as they were created."""
+        return [*self._trainable_variables, *self._non_trainable_variables]
+
+    def _after_load(self) -> None:
+        """Do what follows when its weights came from a file."""
 
     def save_own_variables(self, store: Any) -> None:
         """Write this layer's own weights as "0", "1", ... into a mapping."""
-        own = [*self._trainable_variables, *self._non_trainable_variables]
-        for position, variable in enumerate(own):
+        for position, variable in enumerate(self._stored()):
             store[str(position)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """Read this layer's own weights from a mapping that `save_own_variables` filled."""
-        own = [*self._trainable_variables, *self._non_trainable_variables]
+        own = self._stored()
         if len(store.keys()) != len(own):
             raise ValueError(
                 f"{type(self).__name__} '{self.name}' has {len(own)} weights, the file has "
@@ -768,6 +773,7 @@ class Layer(Configurable):
             )
         for position, variable in enumerate(own):
             variable.assign(np.asarray(store[str(position)]))
+        self._after_load()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
@@ -819,7 +825,7 @@ def _tracked_build(build: Callable) -> Callable:
             self._building = False
         self._build_shapes = calling.recorded_shapes(build, args, kwargs)
         self.built = True
-        self._apply_first_weights()
+        self._after_build()
 
     if getattr(build, "_is_default", False):
         wrapped._is_default = True  # type: ignore[attr-defined]

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 
 from staghorn import random
 from staghorn.engine.arguments import Is
+from staghorn.layers.options import own_arguments
 from staghorn.layers.recurrent_cell import (
     RecurrentCell,
     activation_name,
     add_bias,
     has_fast_form,
     masked_product,
-    own_arguments,
 )
 from staghorn.layers.rnn import GatedRNN
 from staghorn.ops import recurrence
@@ -94,13 +94,6 @@ class LSTMCell(RecurrentCell):
     def build(self, input_shape: tuple) -> None:
         start = self._remembering if self.unit_forget_bias else None
         self._add_weights(input_shape[-1], (4 * self.units,), start)
-
-    def _remembering(self, shape: Any, dtype: Any = None) -> jax.Array:
-        """Start the biases as given, that of the forget gate at 1."""
-        del shape
-        before = self.bias_initializer((self.units,), dtype=dtype)
-        after = self.bias_initializer((2 * self.units,), dtype=dtype)
-        return jnp.concatenate([before, jnp.ones((self.units,), dtype), after])
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[jax.Array, list]:
         h, c = states

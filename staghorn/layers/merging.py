@@ -426,6 +426,12 @@ def same_rank(inputs: Sequence[jax.Array]) -> list[jax.Array]:
 def add(inputs: Sequence, **kwargs: Any) -> Any:
     """Add the inputs: `Add(**kwargs)(inputs)`.
 
+    (batch, …), (batch, …), … → (batch, …)        y = x1 + x2 + …
+
+    Args:
+        inputs: a list of arrays or symbolic tensors.
+        **kwargs: those of `Add`.
+
     Example:
         >>> staghorn.layers.add([np.ones((2, 3)), np.ones((2, 3))]).shape
         (2, 3)
@@ -435,6 +441,12 @@ def add(inputs: Sequence, **kwargs: Any) -> Any:
 
 def subtract(inputs: Sequence, **kwargs: Any) -> Any:
     """Subtract the second input from the first: `Subtract(**kwargs)(inputs)`.
+
+    (batch, …), (batch, …) → (batch, …)        y = x1 - x2
+
+    Args:
+        inputs: a list of two arrays or symbolic tensors.
+        **kwargs: those of `Subtract`.
 
     Example:
         >>> staghorn.layers.subtract([np.ones((2, 3)), np.ones((2, 3))]).shape
@@ -446,6 +458,12 @@ def subtract(inputs: Sequence, **kwargs: Any) -> Any:
 def multiply(inputs: Sequence, **kwargs: Any) -> Any:
     """Multiply the inputs: `Multiply(**kwargs)(inputs)`.
 
+    (batch, …), (batch, …), … → (batch, …)        y = x1 * x2 * …
+
+    Args:
+        inputs: a list of arrays or symbolic tensors.
+        **kwargs: those of `Multiply`.
+
     Example:
         >>> staghorn.layers.multiply([np.ones((2, 3)), np.ones((2, 3))]).shape
         (2, 3)
@@ -455,6 +473,12 @@ def multiply(inputs: Sequence, **kwargs: Any) -> Any:
 
 def average(inputs: Sequence, **kwargs: Any) -> Any:
     """Average the inputs: `Average(**kwargs)(inputs)`.
+
+    (batch, …), (batch, …), … → (batch, …)        y = (x1 + x2 + …) / n
+
+    Args:
+        inputs: a list of arrays or symbolic tensors.
+        **kwargs: those of `Average`.
 
     Example:
         >>> staghorn.layers.average([np.ones((2, 3)), np.ones((2, 3))]).shape
@@ -466,6 +490,12 @@ def average(inputs: Sequence, **kwargs: Any) -> Any:
 def maximum(inputs: Sequence, **kwargs: Any) -> Any:
     """Take the largest, place by place: `Maximum(**kwargs)(inputs)`.
 
+    (batch, …), (batch, …), … → (batch, …)        y = max(x1, x2, …)
+
+    Args:
+        inputs: a list of arrays or symbolic tensors.
+        **kwargs: those of `Maximum`.
+
     Example:
         >>> staghorn.layers.maximum([np.ones((2, 3)), np.ones((2, 3))]).shape
         (2, 3)
@@ -475,6 +505,12 @@ def maximum(inputs: Sequence, **kwargs: Any) -> Any:
 
 def minimum(inputs: Sequence, **kwargs: Any) -> Any:
     """Take the smallest, place by place: `Minimum(**kwargs)(inputs)`.
+
+    (batch, …), (batch, …), … → (batch, …)        y = min(x1, x2, …)
+
+    Args:
+        inputs: a list of arrays or symbolic tensors.
+        **kwargs: those of `Minimum`.
 
     Example:
         >>> staghorn.layers.minimum([np.ones((2, 3)), np.ones((2, 3))]).shape
@@ -486,6 +522,13 @@ def minimum(inputs: Sequence, **kwargs: Any) -> Any:
 def concatenate(inputs: Sequence, axis: int = -1, **kwargs: Any) -> Any:
     """Join the inputs along an axis: `Concatenate(axis, **kwargs)(inputs)`.
 
+    (batch, …, m), (batch, …, n), … → (batch, …, m + n + …)
+
+    Args:
+        inputs: a list of arrays or symbolic tensors.
+        axis: the axis that grows. Default: -1.
+        **kwargs: those of `Concatenate`.
+
     Example:
         >>> staghorn.layers.concatenate([np.ones((2, 3)), np.ones((2, 3))]).shape
         (2, 6)
@@ -495,6 +538,13 @@ def concatenate(inputs: Sequence, axis: int = -1, **kwargs: Any) -> Any:
 
 def dot(inputs: Sequence, axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
     """Dot product along axes: `Dot(axes, **kwargs)(inputs)`.
+
+    (batch, n), (batch, n) → (batch, 1)        y = sum(x1 * x2)
+
+    Args:
+        inputs: a list of two arrays or symbolic tensors.
+        axes: the axis to sum over, or one for each input. Default: -1.
+        **kwargs: those of `Dot`.
 
     Example:
         >>> staghorn.layers.dot([np.ones((2, 3)), np.ones((2, 3))]).shape

@@ -7,19 +7,26 @@ import jax
 import jax.numpy as jnp
 
 from staghorn import config as settings
-from staghorn import constraints, initializers, regularizers
 from staghorn.engine.arguments import Interval, Is, NonNegative
 from staghorn.engine.variable import Variable
 from staghorn.layers.elementwise import ElementwiseLayer
 from staghorn.layers.input_spec import InputSpec
 from staghorn.layers.layer import Layer
+from staghorn.layers.options import own_arguments, store_options
 from staghorn.ops import nn
 
-_SYNCHRONIZED = """\
-BatchNormalization: synchronized=True is not needed and not accepted: means over a batch that is
-sharded over devices are means over the whole batch already. Leave the argument out."""
-
 _CLIPS = ("rmax", "rmin", "dmax")
+
+
+def _known_sizes(layer: Any, axes: Sequence[int], input_shape: Sequence) -> tuple[int, ...]:
+    """Return the sizes of the axes that have weights."""
+    sizes = tuple(input_shape[axis] for axis in axes)
+    if None in sizes:
+        raise ValueError(
+            f"{type(layer).__name__} '{layer.name}': axis must be one of known size, since it has "
+            f"weights, got axis={layer.axis!r} for an input of shape {tuple(input_shape)}."
+        )
+    return sizes
 
 
 class _Normalization(Layer):
@@ -27,23 +34,16 @@ class _Normalization(Layer):
 
     gamma: Variable | None = None
     beta: Variable | None = None
-
-    def _set_parameters(
-        self,
-        center: bool,
-        scale: bool,
-        beta: tuple[Any, Any, Any],
-        gamma: tuple[Any, Any, Any],
-    ) -> None:
-        """Store (initializer, regularizer, constraint) of both parameters."""
-        self.center = center
-        self.scale = scale
-        self.beta_initializer = initializers.get(beta[0])
-        self.gamma_initializer = initializers.get(gamma[0])
-        self.beta_regularizer = regularizers.get(beta[1])
-        self.gamma_regularizer = regularizers.get(gamma[1])
-        self.beta_constraint = constraints.get(beta[2])
-        self.gamma_constraint = constraints.get(gamma[2])
+    axis: Any
+    epsilon: float
+    center: bool
+    scale: bool
+    gamma_initializer: Any
+    gamma_regularizer: Any
+    gamma_constraint: Any
+    beta_initializer: Any
+    beta_regularizer: Any
+    beta_constraint: Any
 
     def _add_parameters(self, shape: tuple, scale: bool, center: bool) -> None:
         # autocast=False: they are applied in float32, also under a mixed policy.
@@ -96,11 +96,12 @@ class BatchNormalization(_Normalization):
         renorm: whether to correct the batch's statistics towards the moving ones. Default: False.
         renorm_clipping: dict of the bounds "rmax", "rmin", "dmax". Default: None.
         renorm_momentum: of the statistics that renorm corrects towards. Default: 0.99.
-        synchronized: must be False. Default: False.
+        synchronized: whether devices that each run this code on a part of the batch
+            (`jax.shard_map`, `jax.pmap`) share their statistics. Default: False.
         **kwargs: `name`, `dtype`, ... as for every layer.
 
     Raises:
-        ValueError: for `synchronized=True`, wrong clipping bounds, or an input of another size.
+        ValueError: for wrong clipping bounds, or an input of another size.
 
     Example:
         >>> layer = staghorn.layers.BatchNormalization()
@@ -111,6 +112,8 @@ class BatchNormalization(_Normalization):
     Notes: `layer.trainable = False` also means inference: a frozen layer uses the moving statistics
     and does not change them. Statistics are float32 under a mixed policy. With a mask, masked
     steps do not count.
+    On one device, and where one program works on arrays that are sharded over devices, statistics
+    are those of the whole batch with or without `synchronized`, which Keras on JAX refuses.
     Reference: Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167; renorm: Ioffe, 2017,
     https://arxiv.org/abs/1702.03275
     """
@@ -121,7 +124,15 @@ class BatchNormalization(_Normalization):
         "epsilon": NonNegative(float),
         "center": Is(bool),
         "scale": Is(bool),
+        "synchronized": Is(bool),
     }
+    momentum: float
+    moving_mean_initializer: Any
+    moving_variance_initializer: Any
+    renorm: bool
+    renorm_clipping: dict[str, float] | None
+    renorm_momentum: float
+    synchronized: bool
 
     def __init__(
         self,
@@ -144,29 +155,17 @@ class BatchNormalization(_Normalization):
         synchronized: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        if synchronized:
-            raise ValueError(_SYNCHRONIZED)
-        only: Any = axis
+        options = own_arguments(locals())
         if isinstance(axis, (list, tuple)) and len(axis) == 1:
-            (only,) = axis  # Keras 2 wrote a list of one
-        self.axis: int = only
-        self.momentum = momentum
-        self.epsilon = epsilon
-        beta = (beta_initializer, beta_regularizer, beta_constraint)
-        gamma = (gamma_initializer, gamma_regularizer, gamma_constraint)
-        self._set_parameters(center, scale, beta, gamma)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.renorm = renorm
-        self.renorm_clipping = _checked_clipping(renorm_clipping) or ({} if renorm else None)
-        self.renorm_momentum = renorm_momentum
-        self.synchronized = False
+            (options["axis"],) = axis  # Keras 2 wrote a list of one
+        clipping = _checked_clipping(renorm_clipping) or ({} if renorm else None)
+        super().__init__(**kwargs)
+        store_options(self, {**options, "renorm_clipping": clipping})
         self.supports_masking = True
 
     def build(self, input_shape: tuple) -> None:
         check_axes(self, input_shape)
-        channels = input_shape[self.axis]
+        (channels,) = _known_sizes(self, [self.axis], input_shape)
         self._add_parameters((channels,), self.scale, self.center)
         self.moving_mean = self._add_statistic("moving_mean", channels)
         self.moving_variance = self._add_statistic("moving_variance", channels)
@@ -209,14 +208,19 @@ class BatchNormalization(_Normalization):
 
     def _batch_moments(self, x: jax.Array, mask: Any) -> tuple[jax.Array, jax.Array]:
         axes = tuple(axis for axis in range(x.ndim) if axis != self.axis % x.ndim)
+        devices = jax.sharding.get_abstract_mesh().manual_axes if self.synchronized else ()
         if mask is None:
-            return nn.moments(x, axes)
+            mean, variance = nn.moments(x, axes)
+            if not devices:
+                return mean, variance
+            whole = jax.lax.pmean(mean, devices)
+            return whole, jax.lax.pmean(variance + jnp.square(mean - whole), devices)
         if mask.ndim != x.ndim - 1:
             raise ValueError(
                 f"BatchNormalization '{self.name}': the mask must have one axis less than the "
                 f"input, got mask shape {tuple(mask.shape)} for input shape {tuple(x.shape)}."
             )
-        return masked_moments(x, jnp.expand_dims(mask, -1).astype(bool), axes)
+        return masked_moments(x, jnp.expand_dims(mask, -1).astype(bool), axes, devices)
 
     def _move(self, statistic: Variable, value: jax.Array, momentum: float) -> jax.Array:
         moved = _value(statistic, value) * momentum + value * (1.0 - momentum)
@@ -310,13 +314,11 @@ class LayerNormalization(_Normalization):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
+        options = own_arguments(locals())
         self.rms_scaling = kwargs.pop("rms_scaling", False)
         super().__init__(**kwargs)
-        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
-        self.epsilon = epsilon
-        beta = (beta_initializer, beta_regularizer, beta_constraint)
-        gamma = (gamma_initializer, gamma_regularizer, gamma_constraint)
-        self._set_parameters(center, scale, beta, gamma)
+        axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        store_options(self, {**options, "axis": axis})
         self.supports_masking = True
         # Statistics and parameters are float32 under a mixed policy; the result is cast.
         self.autocast = False
@@ -324,7 +326,7 @@ class LayerNormalization(_Normalization):
     def build(self, input_shape: tuple) -> None:
         check_axes(self, input_shape)
         self.axis = sorted(axes_of(self.axis))
-        shape = tuple(input_shape[axis] for axis in self.axis)
+        shape = _known_sizes(self, self.axis, input_shape)
         self._add_parameters(
             shape,
             scale=self.scale or self.rms_scaling,
@@ -381,11 +383,11 @@ class RMSNormalization(Layer):
     def build(self, input_shape: tuple) -> None:
         check_axes(self, input_shape)
         self.axis = sorted(axes_of(self.axis))
-        shape = tuple(input_shape[axis] for axis in self.axis)
+        shape = _known_sizes(self, self.axis, input_shape)
         self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
 
-    def call(self, inputs: Any) -> jax.Array:
-        return nn.rms_normalization(inputs, scale=self.scale, axis=self.axis, epsilon=self.epsilon)
+    def call(self, x: Any) -> jax.Array:
+        return nn.rms_normalization(x, scale=self.scale, axis=self.axis, epsilon=self.epsilon)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         check_axes(self, input_shape)
@@ -430,6 +432,7 @@ class GroupNormalization(_Normalization):
         "center": Is(bool),
         "scale": Is(bool),
     }
+    groups: int
 
     def __init__(
         self,
@@ -446,18 +449,14 @@ class GroupNormalization(_Normalization):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
+        options = own_arguments(locals())
         super().__init__(**kwargs)
         if not isinstance(groups, int) or (groups <= 0 and groups != -1):
             raise ValueError(
                 f"GroupNormalization: groups must be a positive int, or -1 for one group per "
                 f"channel, got {groups!r} ({type(groups).__name__})."
             )
-        self.groups = groups
-        self.axis = axis
-        self.epsilon = epsilon
-        beta = (beta_initializer, beta_regularizer, beta_constraint)
-        gamma = (gamma_initializer, gamma_regularizer, gamma_constraint)
-        self._set_parameters(center, scale, beta, gamma)
+        store_options(self, options)
         self.supports_masking = True
         self.autocast = False
 
@@ -516,18 +515,22 @@ class UnitNormalization(ElementwiseLayer):
 
 
 def masked_moments(
-    x: jax.Array, mask: jax.Array, axes: tuple[int, ...]
+    x: jax.Array, mask: jax.Array, axes: tuple[int, ...], devices: tuple[str, ...] = ()
 ) -> tuple[jax.Array, jax.Array]:
-    """Mean and variance of the values that a mask keeps, over some axes.
+    """Mean and variance of the values that a mask keeps, over some axes, and over devices.
 
     mask: booleans with as many axes as x. The small number in the divisors, Keras's, makes an
     all-masked batch give 0.
     """
+
+    def total(values: jax.Array) -> jax.Array:
+        here = jnp.sum(values, axis=axes, keepdims=True)
+        return jax.lax.psum(here, devices) if devices else here
+
     kept = jnp.broadcast_to(mask, x.shape)
-    count = jnp.sum(kept.astype(x.dtype), axis=axes, keepdims=True) + settings.epsilon()
-    mean = jnp.sum(jnp.where(kept, x, 0.0), axis=axes, keepdims=True) / count
-    square = jnp.where(kept, jnp.square(x - mean), 0.0)
-    variance = jnp.sum(square, axis=axes, keepdims=True) / count
+    count = total(kept.astype(x.dtype)) + settings.epsilon()
+    mean = total(jnp.where(kept, x, 0.0)) / count
+    variance = total(jnp.where(kept, jnp.square(x - mean), 0.0)) / count
     return jnp.squeeze(mean, axes), jnp.squeeze(variance, axes)
 
 

@@ -3,6 +3,7 @@
 Today's `Conv2D(32, 3, 3)` has a stride of 3, so the names cannot be one class.
 """
 
+import inspect
 from typing import Any
 
 from staghorn.engine.serialization import ConfigurableMeta
@@ -58,3 +59,10 @@ class SeparableConvolution2D(SeparableConv2D, metaclass=_OldName):
         >>> staghorn.layers.SeparableConvolution2D(8, (3, 3)).kernel_size
         (3, 3)
     """
+
+
+for _old in (Convolution2D, Convolution3D, SeparableConvolution2D):
+    # Today's shapes and arguments, between the first sentence and the example.
+    _head, _, _example = inspect.cleandoc(_old.__doc__ or "").partition("\n\n")
+    _today = inspect.cleandoc(_old.__bases__[0].__doc__ or "").partition("\n\n")[2]
+    _old.__doc__ = f"{_head}\n\n{_today.partition('Raises:')[0]}{_example}"

@@ -8,26 +8,16 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from staghorn import activations, constraints, initializers, random, regularizers
+from staghorn import activations, random
 from staghorn.engine.arguments import Interval, Is, Positive
 from staghorn.layers.layer import Layer
+from staghorn.layers.options import store_options
 from staghorn.ops import recurrence
 
-_READERS: dict[str, Callable] = {
-    "activation": activations.get,
-    "initializer": initializers.get,
-    "regularizer": regularizers.get,
-    "constraint": constraints.get,
-}
 Masks = tuple[list | None, list | None]  # of the inputs, of the state: one, or one per gate
 
 # Masks of the cells whose loop is running. Not on the cells: they are tracers while compiling.
 _drawn: ContextVar[dict[int, Masks] | None] = ContextVar("staghorn_dropout_masks", default=None)
-
-
-def own_arguments(values: dict[str, Any]) -> dict[str, Any]:
-    """Return a constructor's named arguments, given its `locals()` in the first line."""
-    return {k: v for k, v in values.items() if k not in ("self", "kwargs", "__class__")}
 
 
 @contextmanager
@@ -73,9 +63,7 @@ class RecurrentCell(Layer):
 
     def _configure(self, options: dict[str, Any]) -> None:
         """Store the constructor's arguments under their own names."""
-        for name, value in options.items():
-            reader = _READERS.get(name.rsplit("_", 1)[-1])
-            setattr(self, name, value if reader is None else reader(value))
+        store_options(self, options)
         if self.gates > 1 and self.recurrent_dropout:
             self.implementation = 1
         self.output_size = self.units
@@ -97,6 +85,18 @@ class RecurrentCell(Layer):
             regularizer=getattr(self, f"{option}_regularizer"),
             constraint=getattr(self, f"{option}_constraint"),
         )
+
+    def _remembering(self, shape: Any, dtype: Any = None) -> jax.Array:
+        """Start the biases as given, that of the forget gate at 1."""
+        del shape
+        if self.bias_initializer is None:
+            raise ValueError(
+                f"{type(self).__name__}: with unit_forget_bias=True, bias_initializer must be an "
+                "initializer for the other gates, got None (NoneType)."
+            )
+        before = self.bias_initializer((self.units,), dtype=dtype)
+        after = self.bias_initializer((2 * self.units,), dtype=dtype)
+        return jnp.concatenate([before, jnp.ones((self.units,), dtype), after])
 
     def get_initial_state(self, batch_size: int | None = None) -> list[jax.Array]:
         """Return zeros for every state."""

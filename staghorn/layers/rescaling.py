@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from staghorn import config
+from staghorn.engine.serialization import WithCustomObjects
 from staghorn.layers.layer import Layer
 
 
-class Rescaling(Layer):
+class Rescaling(WithCustomObjects, Layer):
     """Multiply by a scale and add an offset, such as `Rescaling(1 / 255)` for images.
 
     (batch, …) → (batch, …)        y = x * scale + offset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from staghorn import regularizers
 from staghorn.engine import naming, tree
 from staghorn.engine.arguments import Is, Options
 from staghorn.engine.scope import abstractly
+from staghorn.engine.serialization import WithCustomObjects
 from staghorn.engine.variable import Variable
 from staghorn.layers import call as calling
 from staghorn.layers.input_spec import InputSpec
@@ -38,7 +39,7 @@ _NO_STEPS = (
 )
 
 
-class RNN(Layer):
+class RNN(WithCustomObjects, Layer):
     """Run a cell over the steps of a sequence.
 
     (batch, time, …) → output (batch, n), or (batch, time, n) with `return_sequences`
@@ -134,9 +135,8 @@ class RNN(Layer):
             return output
         return (output, *(_state_shape(batch, size) for size in self.state_size))
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        del inputs
-        mask = tree.flatten(previous_mask)[0]
+    def compute_mask(self, _: Any, mask: Any) -> Any:
+        mask = tree.flatten(mask)[0]
         mask = mask if self.return_sequences else None
         return [mask, *(None for _ in self.state_size)] if self.return_state else mask
 
@@ -342,12 +342,17 @@ def _time_major_mask(mask: Any) -> jax.Array | None:
     return recurrence.time_major(keep)
 
 
-def _of_cell(name: str) -> property:
+def of_cell(name: str) -> property:
+    """Return a property that reads an attribute of the cell."""
     return property(lambda layer: getattr(layer.cell, name), doc=f"The cell's `{name}`.")
 
 
 class CellRNN(RNN):
     """Base of the recurrent layers with a cell of their own, whose arguments they take."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:  # type: ignore[override]
+        return super().from_config(config)  # no objects of one's own inside: as in Keras
 
     def _make_cell(self, cls: type, options: dict[str, Any], kwargs: dict[str, Any]) -> None:
         """Split a constructor's arguments between the cell and this layer, and call `RNN`'s."""
@@ -365,21 +370,21 @@ class CellRNN(RNN):
     def _check_own(self, own: dict[str, Any]) -> None:
         """Take out what is neither the cell's nor RNN's."""
 
-    units = _of_cell("units")
-    activation = _of_cell("activation")
-    use_bias = _of_cell("use_bias")
-    kernel_initializer = _of_cell("kernel_initializer")
-    recurrent_initializer = _of_cell("recurrent_initializer")
-    bias_initializer = _of_cell("bias_initializer")
-    kernel_regularizer = _of_cell("kernel_regularizer")
-    recurrent_regularizer = _of_cell("recurrent_regularizer")
-    bias_regularizer = _of_cell("bias_regularizer")
-    kernel_constraint = _of_cell("kernel_constraint")
-    recurrent_constraint = _of_cell("recurrent_constraint")
-    bias_constraint = _of_cell("bias_constraint")
-    dropout = _of_cell("dropout")
-    recurrent_dropout = _of_cell("recurrent_dropout")
-    seed = _of_cell("seed")
+    units = of_cell("units")
+    activation = of_cell("activation")
+    use_bias = of_cell("use_bias")
+    kernel_initializer = of_cell("kernel_initializer")
+    recurrent_initializer = of_cell("recurrent_initializer")
+    bias_initializer = of_cell("bias_initializer")
+    kernel_regularizer = of_cell("kernel_regularizer")
+    recurrent_regularizer = of_cell("recurrent_regularizer")
+    bias_regularizer = of_cell("bias_regularizer")
+    kernel_constraint = of_cell("kernel_constraint")
+    recurrent_constraint = of_cell("recurrent_constraint")
+    bias_constraint = of_cell("bias_constraint")
+    dropout = of_cell("dropout")
+    recurrent_dropout = of_cell("recurrent_dropout")
+    seed = of_cell("seed")
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -393,8 +398,8 @@ class GatedRNN(CellRNN):
     """What GRU and LSTM share."""
 
     arguments = {**RNN.arguments, "use_cudnn": Options("auto", True, False)}
-    recurrent_activation = _of_cell("recurrent_activation")
-    implementation = _of_cell("implementation")
+    recurrent_activation = of_cell("recurrent_activation")
+    implementation = of_cell("implementation")
     use_cudnn: bool | str
 
     def _check_own(self, own: dict[str, Any]) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 import jax
 
 from staghorn import random
+from staghorn.layers.options import own_arguments
 from staghorn.layers.recurrent_cell import (
     RecurrentCell,
     activation_name,
     add_bias,
     has_fast_form,
     masked_product,
-    own_arguments,
 )
 from staghorn.layers.rnn import CellRNN
 from staghorn.ops import recurrence
@@ -83,12 +83,12 @@ class SimpleRNNCell(RecurrentCell):
     def build(self, input_shape: tuple) -> None:
         self._add_weights(input_shape[-1], (self.units,))
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[jax.Array, Any]:
+    def call(self, sequence: Any, states: Any, training: bool = False) -> tuple[jax.Array, Any]:
         nested = isinstance(states, (list, tuple))
         h = states[0] if nested else states
         kernel, recurrent_kernel, bias = self._values()
-        masks, recurrent_masks = self._masks(inputs, h, training)
-        pre = add_bias(masked_product(inputs, kernel, masks), bias)
+        masks, recurrent_masks = self._masks(sequence, h, training)
+        pre = add_bias(masked_product(sequence, kernel, masks), bias)
         h = self.activation(pre + masked_product(h, recurrent_kernel, recurrent_masks))
         return h, [h] if nested else h
 

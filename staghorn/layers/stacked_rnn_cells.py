@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from staghorn.engine import tree
+from staghorn.engine.serialization import WithCustomObjects
 from staghorn.layers import call as calling
 from staghorn.layers.layer import Layer
 
@@ -39,7 +40,7 @@ def output_size(cell: Any) -> tuple[int, ...]:
     return tuple(size) if isinstance(size, (list, tuple)) else (size,)
 
 
-class StackedRNNCells(Layer):
+class StackedRNNCells(WithCustomObjects, Layer):
     """Several cells as one: each takes the output of the one before.
 
     inputs (batch, d), states [of the first, of the second, …] → output of the last, new states

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from staghorn.engine.serialization import WithCustomObjects
 from staghorn.layers.layer import Layer
 
 
@@ -14,7 +15,7 @@ def check_layer(owner: str, layer: Any, argument: str = "layer") -> None:
         )
 
 
-class Wrapper(Layer):
+class Wrapper(WithCustomObjects, Layer):
     """Base of layers that hold another layer in `layer`, build it and save it.
 
     Args:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn import config
-from staghorn.engine.arguments import Is, Options, Positive
+from staghorn.engine.arguments import Each, Is, Options, Positive
 from staghorn.engine.variable import Variable
 from staghorn.losses.loss import divide_no_nan
 from staghorn.metrics.confusion_counts import (
@@ -127,6 +127,8 @@ class AUC(Metric):
         "num_thresholds": Positive(int),
         "multi_label": Is(bool),
         "num_labels": Positive(int, optional=True),
+        "label_weights": Each(Is(float), optional=True),
+        "thresholds": Each(Is(float), optional=True),
         "curve": Options(*CURVES),
         "summation_method": Options(*SUMMATIONS),
     }
@@ -162,7 +164,7 @@ class AUC(Metric):
         self.from_logits = from_logits
         self.built = False
         if num_labels and not multi_label:
-            raise ValueError(f"AUC: num_labels={num_labels} needs multi_label=True.")
+            raise ValueError(f"AUC: num_labels={num_labels!r} needs multi_label=True.")
         if num_labels or not multi_label:
             self.build(None, (None, num_labels))
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn import config
+from staghorn.engine.arguments import Interval
 from staghorn.losses.loss import squeeze_or_expand_to_same_rank
 
 # `top_k` sets all but the best scores to this; as a threshold it lets those, and only those, pass.
@@ -28,9 +29,9 @@ def threshold_list(thresholds: Any, default: float, owner: str) -> list[float]:
     if thresholds is None:
         return [default]
     values = list(thresholds) if isinstance(thresholds, (list, tuple, np.ndarray)) else [thresholds]
-    wrong = [t for t in values if t is None or not 0 <= t <= 1]
-    if wrong:
-        raise ValueError(f"{owner}: thresholds must lie in [0, 1], got {wrong}.")
+    wrong = [t for t in values if not Interval(0, 1).accepts(t)]
+    if wrong or not values:
+        raise ValueError(f"{owner}: thresholds must lie in [0, 1], got {wrong or thresholds!r}.")
     return values
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn import config
-from staghorn.engine.arguments import Is, Positive
+from staghorn.engine.arguments import Each, Is, NonNegative, Positive
 from staghorn.metrics.metric import Metric
 
 
@@ -46,6 +46,7 @@ class _IoU(Metric):
     _direction = "up"
     arguments: ClassVar = {
         "num_classes": Positive(int),
+        "target_class_ids": Each(NonNegative(int)),
         "ignore_class": Is(int, optional=True),
         "sparse_y_true": Is(bool),
         "sparse_y_pred": Is(bool),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn import config, dtype_policies, initializers
+from staghorn.engine.arguments import check_name
 from staghorn.engine.dtypes import standardize_dtype
 from staghorn.engine.naming import auto_name
 from staghorn.engine.scope import functionalize
@@ -60,6 +61,7 @@ class Metric(Configurable):
     _tracker: Tracker
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+        check_name(type(self).__name__, name)
         variables: list[Variable] = []
         metrics: list[Metric] = []
         tracker = Tracker(
@@ -119,6 +121,8 @@ class Metric(Configurable):
             synchronization="on_read",
             name=name,
         )
+        owner = self.name.replace("/", ">")
+        variable.path = f"{variable.path.removesuffix(variable.name)}{owner}/{variable.name}"
         if initial.any():
             self._initial_values[id(variable)] = initial
         self._tracker.track(variable)

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from staghorn import ops
 from staghorn.engine import shapes, tree
@@ -22,12 +23,13 @@ from staghorn.engine.serialization import (
     is_builtin,
 )
 from staghorn.engine.symbolic import KerasTensor, OpCall, is_symbolic, node_of
-from staghorn.layers.call import is_tensor
+from staghorn.layers.call import is_tensor, is_text
 from staghorn.layers.input import Input, InputLayer
 from staghorn.layers.input_spec import InputSpec, check_inputs
 from staghorn.layers.layer import Layer
 from staghorn.models.graph_config import graph_config, rebuild_graph
 from staghorn.models.model import Model
+from staghorn.training.data import to_array
 
 
 class Functional(Model):
@@ -129,12 +131,22 @@ class Functional(Model):
         return specs
 
     def _check_inputs(self, inputs: Any) -> None:
-        check_inputs(self, self.bind_inputs(inputs))
+        if self._host_part is None or self._host_part.find(inputs) is None:
+            check_inputs(self, self.bind_inputs(inputs))
 
     # Calling -------------------------------------------------------------------------------
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         del training  # travels in the frame
+        frame = current_frame()
+        told = None if frame is None or frame.training is None else _telling(frame.training)
+        count = len(self.outputs)
+        part = self._host_part
+        encoded = None if part is None else part.find(inputs)
+        if part is not None and encoded is not None:
+            flat = part.run(encoded, told)
+            self.add_loss(flat[count:])
+            return self._packed(flat[:count])
         masks = tree.flatten(mask) if mask is not None else [None] * len(self.inputs)
         values = [
             fit_input(value, ref, its_mask)
@@ -142,10 +154,7 @@ class Functional(Model):
                 self.bind_inputs(inputs), self.inputs, masks, strict=True
             )
         ]
-        frame = current_frame()
-        told = None if frame is None or frame.training is None else _telling(frame.training)
         flat = (self._loss_graph or self._graph).run(values, apply=told)
-        count = len(self.outputs)
         self.add_loss(flat[count:])
         return self._packed(flat[:count])
 
@@ -380,6 +389,12 @@ def fit_input(value: Any, ref: KerasTensor, mask: Any = None) -> Any:
         return value
     fitted = value
     rank = len(ref.shape)
+    if isinstance(value, np.ndarray) and ref.dtype == "string":
+        if value.ndim == rank - 1 and ref.shape[-1] == 1:
+            return value[..., None]
+        return value[..., 0] if value.ndim == rank + 1 and value.shape[-1] == 1 else value
+    if isinstance(value, np.ndarray) and is_text(value):
+        to_array(value, f"The data of input '{_maker(ref).name}'")  # raises: these are no numbers
     if len(value.shape) == rank - 1 and ref.shape[-1] == 1:
         fitted = ops.expand_dims(value, -1)
     elif len(value.shape) == rank + 1 and value.shape[-1] == 1:

@@ -20,17 +20,33 @@ from staghorn.layers.call import signature_of
 
 _OP_MODULES = ("numpy", "nn", "math", "linalg", "core", "image")
 # Where Keras has the ops of our other files; elementwise ones that are activations are in nn too.
-_OP_FILES = {"activation": "nn", "attention": "nn", "convolution": "nn", "pooling": "nn"}
+_OP_FILES = {
+    **dict.fromkeys(("activation", "attention", "convolution", "ctc", "pooling"), "nn"),
+    **dict.fromkeys(("image_filters", "image_quality", "image_sampling"), "image"),
+    "rearranging": "nn",
+}
+# Ops whose class in Keras takes every argument in the call, and where it is.
+_CALLED_WITH_ALL = {"rearrange": "einops"}
 _IN_MATH = frozenset(("erf", "erfc", "erfinv", "rsqrt"))
 # Ops whose class in Keras is not called as they are.
 _OP_CLASSES = {
     **{n: n.upper() for n in ("fft", "fft2", "ifft2", "irfft", "istft", "jvp", "psnr", "rfft")},
     **{n: n.upper() for n in ("stft", "svd")},
     "allclose": "AllClose",
+    "batch_normalization": "BatchNorm",
     "cdist": "CDist",
+    "ctc_decode": "CTCDecode",
+    "ctc_loss": "CTCLoss",
+    "extract_patches_3d": "ExtractPatches3D",
     "hard_swish": "HardSilu",
+    "hsv_to_rgb": "HSVToRGB",
     "isin": "IsIn",
+    "layer_normalization": "LayerNorm",
+    "rgb_to_grayscale": "RGBToGrayscale",
+    "rgb_to_hsv": "RGBToHSV",
+    "rms_normalization": "RMSNorm",
     "searchsorted": "SearchSorted",
+    "ssim": "SSIM",
     "swish": "Silu",
 }
 _OPS_OF_CLASSES = {cls: name for name, cls in _OP_CLASSES.items()}
@@ -93,11 +109,16 @@ def _node_config(node: Any, address: Callable) -> dict[str, Any]:
             return {key: argument(v) for key, v in value.items()}
         return config_value(value)
 
-    if isinstance(node.operation, OpCall):
+    if isinstance(node.operation, OpCall) and not _takes_all(node.operation):
         positional, _ = _split_op_call(node)
         return {"args": [argument(v) for v in positional], "kwargs": {}}
     given = {key: argument(v) for key, v in node.kwargs.items()}
-    return {"args": [argument(v) for v in node.args], "kwargs": given | _unsaid(node)}
+    unsaid = {} if isinstance(node.operation, OpCall) else _unsaid(node)
+    return {"args": [argument(v) for v in node.args], "kwargs": given | unsaid}
+
+
+def _takes_all(operation: OpCall) -> bool:
+    return operation.function.__name__ in _CALLED_WITH_ALL
 
 
 def _unsaid(node: Any) -> dict[str, Any]:
@@ -135,7 +156,7 @@ def _operation_config(operation: Any, nodes: list) -> dict[str, Any]:
         return serialize_keras_object(operation)
     name = operation.function.__name__
     class_name = _OP_CLASSES.get(name) or "".join(part.capitalize() for part in name.split("_"))
-    _, static = _split_op_call(nodes[0])
+    static = {} if _takes_all(operation) else _split_op_call(nodes[0])[1]
     return {
         "module": f"keras.src.ops.{_op_module(operation.function)}",
         "class_name": class_name,
@@ -148,6 +169,8 @@ def _op_module(function: Callable) -> str:
     module, name = function.__module__.rsplit(".", maxsplit=1)[-1], function.__name__
     if module in _OP_MODULES:
         return module
+    if name in _CALLED_WITH_ALL:
+        return _CALLED_WITH_ALL[name]
     if name in _IN_MATH:
         return "math"
     if module == "elementwise" and name != "tanh":
@@ -225,17 +248,19 @@ def _make_operation(entry: dict[str, Any], deserialize: Callable) -> Any:
 
     cls = entry["class_name"]
     wanted = _OPS_OF_CLASSES.get(cls) or naming.to_snake_case(cls)
-    if wanted not in ops.__all__:
-        raise unknown_name("op", wanted, ops.__all__)
+    home: Any = ops.image if wanted in ops.image.__all__ else ops
+    if wanted not in home.__all__:
+        raise unknown_name("op", wanted, [*ops.__all__, *ops.image.__all__])
+    function = getattr(home, wanted)
     # Beside the op's own arguments a config may hold its name and its type policy.
-    accepted = inspect.signature(getattr(ops, wanted)).parameters
+    accepted = inspect.signature(function).parameters
     static = {
         key: deserialize(value)
         for key, value in entry["config"].items()
         if key in accepted and not (key == "dtype" and isinstance(value, dict))
     }
     name = entry.get("name") or entry["config"]["name"]
-    return _SavedOp(getattr(ops, wanted), name, static)
+    return _SavedOp(function, name, static)
 
 
 def _replay(waiting: list, operations: dict, made: dict, counts: dict) -> list:

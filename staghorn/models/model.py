@@ -16,9 +16,14 @@ from staghorn.engine.serialization import (
     is_builtin,
     serialize_keras_object,
 )
+from staghorn.layers.adaptation import quantize_model
 from staghorn.layers.layer import Layer
+from staghorn.models.host_part import HostPart
 from staghorn.models.old_methods import OldMethods
+from staghorn.models.state_tree import StateTree
+from staghorn.training.data import to_arrays
 from staghorn.training.trainer import Trainer
+from staghorn.training.validation import check_inputs, sole_input
 
 
 def is_functional_call(args: tuple, kwargs: dict) -> bool:
@@ -41,7 +46,7 @@ def _check_functional_words(name: str, kwargs: dict) -> None:
             raise TypeError(f"{name}: {given!r} was given without {absent!r}. {wanted}")
 
 
-class Model(OldMethods, Trainer, Layer):
+class Model(OldMethods, StateTree, Trainer, Layer):
     """A Layer with `compile`, `fit`, `evaluate`, `predict`, `save`.
 
     `Model(inputs, outputs)` makes a Functional model from symbolic tensors; a subclass writes
@@ -67,7 +72,8 @@ class Model(OldMethods, Trainer, Layer):
         (3, 2)
     """
 
-    _not_copied = Layer._not_copied | {"_executor"}
+    _not_copied = Layer._not_copied | {"_executor", "_made_host_part"}
+    _made_host_part: HostPart | None = None
     unnamed = ("inputs", "outputs")
     _executor = None  # compiled programs: a copy makes its own
 
@@ -94,6 +100,32 @@ class Model(OldMethods, Trainer, Layer):
             )
         Trainer.__init__(self)
         Layer.__init__(self, **kwargs)
+
+    # Strings -------------------------------------------------------------------------------
+
+    @property
+    def _host_part(self) -> HostPart | None:
+        """What runs before the compiled program, since it takes strings; None if nothing does."""
+        graph = getattr(self, "_loss_graph", None) or getattr(self, "_graph", None)
+        if graph is None or all(t.dtype != "string" for t in graph.inputs):
+            return None
+        if self._made_host_part is None or self._made_host_part.graph is not graph:
+            object.__setattr__(self, "_made_host_part", HostPart(self.name, graph))
+        return self._made_host_part
+
+    @property
+    def _takes_strings(self) -> bool:
+        return self._host_part is not None
+
+    def _host_encoded(self, x: Any) -> Any:
+        if x is None or not self._takes_strings:
+            return x
+        if self._host_part is not None and self._host_part.find(x) is not None:
+            return x  # already, as what validation_split cuts off
+        x = sole_input(self, to_arrays(x, "x", strings=True))
+        check_inputs(self, x, "")
+        values = self._arrange(x)  # type: ignore[attr-defined]
+        return self._host_part.encode(values)  # type: ignore[union-attr]
 
     # Layers --------------------------------------------------------------------------------
 
@@ -182,10 +214,52 @@ class Model(OldMethods, Trainer, Layer):
             show_costs,
         )
 
+    def quantize(  # type: ignore[override]
+        self, mode: str | None = None, config: Any = None, filters: Any = None, **kwargs: Any
+    ) -> None:
+        """Turn the large weights of the layers inside into whole numbers of 8 bits.
+
+        Args:
+            mode: "int8". Default: None, that of `config`.
+            config: a `staghorn.quantizers.QuantizationConfig`. Default: None, the usual one.
+            filters: which layers: a regular expression for names, a list of them, or a function
+                of a layer. Default: None, all that can be.
+            **kwargs: `type_check=False` quantizes subclasses too, which run without their `call`.
+
+        Raises:
+            ValueError: if a layer has no weights yet, or is quantized already; nothing is changed.
+            NotImplementedError: for the modes that Keras has and Staghorn does not.
+
+        Example:
+            >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
+            >>> model.quantize("int8")
+            >>> [v.dtype for v in model.weights]
+            ['float32', 'int8', 'float32']
+
+        Notes: the weights cannot be trained any more; compile again before `fit`. Layers that
+        stay as they are are named in one warning; Keras gives one for each, `InputLayer` too.
+        """
+        type_check = kwargs.pop("type_check", True)
+        if kwargs:
+            raise TypeError(f"quantize: unknown argument {next(iter(kwargs))!r}.")
+        quantize_model(self, mode, config, filters, type_check)
+
     # Files ---------------------------------------------------------------------------------
 
-    def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+    def save(
+        self,
+        filepath: str | Path,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Save architecture, weights and training state to one `.keras` file.
+
+        Args:
+            filepath: file name that ends in `.keras`, or a folder with `zipped=False`.
+            overwrite: replace what is there. Default: True.
+            zipped: one zip file, or a folder with the same content. Default: None, a file.
+            **kwargs: see `staghorn.saving.save_model`.
 
         Example:
             >>> import tempfile
@@ -198,13 +272,19 @@ class Model(OldMethods, Trainer, Layer):
         """
         from staghorn.saving import save_model
 
-        save_model(self, filepath, overwrite=overwrite, **kwargs)
+        save_model(self, filepath, overwrite, zipped is not False, **kwargs)
 
-    def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
-        """Save the weights alone to a `.weights.h5` file."""
+    def save_weights(
+        self,
+        filepath: str | Path,
+        overwrite: bool = True,
+        max_shard_size: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Save the weights alone to a `.weights.h5` file, or several: see `saving.save_weights`."""
         from staghorn.saving import save_weights
 
-        save_weights(self, filepath, overwrite=overwrite, **kwargs)
+        save_weights(self, filepath, overwrite, max_shard_size, **kwargs)
 
     def load_weights(
         self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any

@@ -19,6 +19,8 @@ from staghorn.layers.layer import Layer
 from staghorn.layers.merging import Merge
 from staghorn.models.functional import fit_input
 from staghorn.models.model import Model
+from staghorn.training.data import to_arrays
+from staghorn.training.validation import sole_input
 
 _FUNCTIONAL_INSTEAD = """\
 Sequential '{name}': {problem} A stack has one input and one output per layer.
@@ -247,6 +249,10 @@ class Sequential(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         del training  # travels in the frame
+        part = self._host_part
+        encoded = None if part is None else part.find(inputs)
+        if part is not None and encoded is not None:
+            return part.run(encoded)[0]
         x = fit_input(inputs, self._tensors[0], mask)
         for layer in self.layers:
             x = layer(x)
@@ -270,6 +276,19 @@ class Sequential(Model):
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The layers inside have attached their masks already."""
         del inputs, previous_mask
+
+    @property
+    def _takes_strings(self) -> bool:
+        first = self._stack[0].compute_dtype if self._stack else None
+        return self._host_part is not None or (not self.built and first == "string")
+
+    def _host_encoded(self, x: Any) -> Any:
+        if not self.built and self._takes_strings and x is not None:
+            self.build((None, *sole_input(self, to_arrays(x, "x", strings=True)).shape[1:]))
+        return super()._host_encoded(x)
+
+    def _arrange(self, inputs: Any) -> list[Any]:
+        return [fit_input(inputs, self._tensors[0])]
 
     # Shape of the model --------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ from staghorn.ops.creation import (
     zeros,
     zeros_like,
 )
+from staghorn.ops.ctc import ctc_decode, ctc_loss
 from staghorn.ops.elementwise import (
     abs,
     absolute,
@@ -188,6 +189,20 @@ from staghorn.ops.elementwise import (
     trunc,
     where,
 )
+from staghorn.ops.joining import (
+    append,
+    array_split,
+    concatenate,
+    dsplit,
+    dstack,
+    hsplit,
+    hstack,
+    meshgrid,
+    split,
+    stack,
+    vsplit,
+    vstack,
+)
 from staghorn.ops.linalg import (
     cholesky,
     cholesky_inverse,
@@ -269,6 +284,7 @@ from staghorn.ops.products import (
     vander,
     vdot,
 )
+from staghorn.ops.rearranging import depth_to_space, fold, rearrange, space_to_depth, unfold
 from staghorn.ops.reduction import (
     all,
     amax,
@@ -321,23 +337,15 @@ from staghorn.ops.searching import (
     vectorize,
 )
 from staghorn.ops.shaping import (
-    append,
-    array_split,
     broadcast_to,
-    concatenate,
     diag,
     diagflat,
     diagonal,
-    dsplit,
-    dstack,
     expand_dims,
     flip,
     fliplr,
     flipud,
     get_item,
-    hsplit,
-    hstack,
-    meshgrid,
     moveaxis,
     ndim,
     pad,
@@ -347,9 +355,7 @@ from staghorn.ops.shaping import (
     roll,
     rot90,
     size,
-    split,
     squeeze,
-    stack,
     swapaxes,
     take,
     take_along_axis,
@@ -358,8 +364,6 @@ from staghorn.ops.shaping import (
     tril,
     triu,
     unravel_index,
-    vsplit,
-    vstack,
 )
 
 # Every public function imported above; written out it would be this list a second time.

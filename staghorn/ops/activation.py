@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from staghorn.engine.symbolic import op
-from staghorn.ops.core import as_array
+from staghorn.ops.core import as_array, as_float
 from staghorn.ops.elementwise import unary
 
 relu = unary(jax.nn.relu, "Rectified linear unit: max(x, 0).", "[-1.0, 2.0] -> [0. 2.]")
@@ -52,6 +52,12 @@ tanh_shrink = unary(lambda x: x - jnp.tanh(x), "x - tanh(x).", "0.0 -> 0.0", nam
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> jax.Array:
     """Values of x where x is positive, negative_slope * x elsewhere.
 
+    (...) → (...)
+
+    Args:
+        x: an array.
+        negative_slope: slope below 0. Default: 0.2.
+
     Example:
         >>> print(staghorn.ops.leaky_relu([-1.0, 2.0], negative_slope=0.5))
         [-0.5  2. ]
@@ -63,6 +69,12 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> jax.Array:
 def elu(x: Any, alpha: float = 1.0) -> jax.Array:
     """Values of x where x is positive, alpha * (exp(x) - 1) elsewhere.
 
+    (...) → (...)        y = x where x > 0, alpha * (exp(x) - 1) elsewhere
+
+    Args:
+        x: an array.
+        alpha: minus the limit for very negative x. Default: 1.
+
     Example:
         >>> print(staghorn.ops.elu([-1000.0, 2.0]))
         [-1.  2.]
@@ -73,6 +85,12 @@ def elu(x: Any, alpha: float = 1.0) -> jax.Array:
 @op
 def celu(x: Any, alpha: float = 1.0) -> jax.Array:
     """Values of x above 0, alpha * (exp(x / alpha) - 1) below: smooth for every alpha.
+
+    (...) → (...)        y = x where x > 0, alpha * (exp(x / alpha) - 1) elsewhere
+
+    Args:
+        x: an array.
+        alpha: minus the limit for very negative x. Default: 1.
 
     Example:
         >>> print(staghorn.ops.celu([-1000.0, 2.0], alpha=0.5))
@@ -105,6 +123,10 @@ def glu(x: Any, axis: int = -1) -> jax.Array:
 
     (..., 2n) → (..., n)
 
+    Args:
+        x: an array.
+        axis: the axis that is halved; its size is even. Default: -1.
+
     Example:
         >>> print(staghorn.ops.glu([4.0, 6.0, 0.0, 0.0]))
         [2. 3.]
@@ -116,6 +138,12 @@ def glu(x: Any, axis: int = -1) -> jax.Array:
 def squareplus(x: Any, b: float = 4) -> jax.Array:
     """(x + sqrt(x**2 + b)) / 2: a smooth rectifier without exponentials.
 
+    (...) → (...)
+
+    Args:
+        x: an array.
+        b: how round the bend at 0 is. Default: 4.
+
     Example:
         >>> print(staghorn.ops.squareplus(0.0))
         1.0
@@ -126,6 +154,12 @@ def squareplus(x: Any, b: float = 4) -> jax.Array:
 @op
 def hard_shrink(x: Any, threshold: float = 0.5) -> jax.Array:
     """Values of x where |x| is above the threshold, 0 elsewhere.
+
+    (...) → (...)        y = x where |x| > threshold, 0 elsewhere
+
+    Args:
+        x: an array.
+        threshold: below it x counts as 0. Default: 0.5.
 
     Example:
         >>> print(staghorn.ops.hard_shrink([-1.0, 0.25]))
@@ -139,6 +173,12 @@ def hard_shrink(x: Any, threshold: float = 0.5) -> jax.Array:
 def soft_shrink(x: Any, threshold: float = 0.5) -> jax.Array:
     """Values of x moved towards 0 by the threshold, and 0 where |x| is below it.
 
+    (...) → (...)        y = sign(x) * max(|x| - threshold, 0)
+
+    Args:
+        x: an array.
+        threshold: how far values move. Default: 0.5.
+
     Example:
         >>> print(staghorn.ops.soft_shrink([-1.0, 0.25]))
         [-0.5  0. ]
@@ -151,6 +191,13 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> jax.Array:
 @op
 def threshold(x: Any, threshold: float, default_value: float) -> jax.Array:
     """Values of x where x is above the threshold, a default value elsewhere.
+
+    (...) → (...)        y = x where x > threshold, default_value elsewhere
+
+    Args:
+        x: an array.
+        threshold: the limit.
+        default_value: what stands at and below the limit.
 
     Example:
         >>> print(staghorn.ops.threshold([1.0, 3.0], 2.0, 0.0))
@@ -191,6 +238,12 @@ def softmax(x: Any, axis: Any = -1) -> jax.Array:
 def log_softmax(x: Any, axis: Any = -1) -> jax.Array:
     """log(softmax(x)), exact where the softmax is tiny.
 
+    (...) → (...)        y = x - log(sum(exp(x)))
+
+    Args:
+        x: an array.
+        axis: the axis or axes that are summed over. Default: -1.
+
     Example:
         >>> print(staghorn.ops.log_softmax([0.0, -1000.0]))
         [    0. -1000.]
@@ -204,6 +257,10 @@ def sparsemax(x: Any, axis: int = -1) -> jax.Array:
 
     (...) → (...)        max(x - tau, 0), with tau such that the sum is 1
 
+    Args:
+        x: an array.
+        axis: the axis of which the results sum to 1. Default: -1.
+
     Example:
         >>> print(staghorn.ops.sparsemax([2.0, 0.0, 0.0]))
         [1. 0. 0.]
@@ -211,7 +268,7 @@ def sparsemax(x: Any, axis: int = -1) -> jax.Array:
     Reference:
         Martins and Astudillo, 2016, https://arxiv.org/abs/1602.02068
     """
-    x = as_array(x)
+    x = as_float(x)
     falling = -jnp.sort(-x, axis=axis)
     total = jnp.cumsum(falling, axis=axis)
     rank_shape = [1] * x.ndim

@@ -191,6 +191,22 @@ def _flash(query: Any, key: Any, value: Any, bias: Any, mask: Any, **options: An
     )
 
 
+def _suits_flash(query: Any, key: Any, value: Any, mask: Any, options: dict[str, Any]) -> bool:
+    """Say whether the fused kernel surely takes these, in training too: half-precision types, and
+    no mask, since a row without any place left has another result there.
+    """
+    if jax.default_backend() != "gpu" or mask is not None or query.dtype.itemsize != 2:
+        return False
+    depth = query.shape[-1]
+    if depth > 128 or depth % 8 or key.shape != value.shape:
+        return False
+    try:  # JAX's own checks: the card, cuDNN's version, the layout
+        jax.eval_shape(lambda q, k, v: _flash(q, k, v, None, None, **options), query, key, value)
+    except (NotImplementedError, RuntimeError, TypeError, ValueError):
+        return False
+    return True
+
+
 @op
 def dot_product_attention(
     query: Any,
@@ -216,7 +232,9 @@ def dot_product_attention(
         mask: True where a query may look; broadcasts to (B, N, T, S). Default: None.
         scale: factor of the scores. Default: 1 / sqrt(H).
         is_causal: whether a query sees only keys at its own place and before. Default: False.
-        flash_attention: True asks for the fused kernel of an NVIDIA GPU. Default: None, not used.
+        flash_attention: True asks for the fused kernel of an NVIDIA GPU, False for plain products.
+            Default: None, the kernel where it surely fits: on a GPU, for half-precision types,
+            without bias and mask.
         attn_logits_soft_cap: must be None. Default: None.
 
     Raises:
@@ -248,8 +266,11 @@ def dot_product_attention(
     bias = _to_four_axes(bias, "bias", shape, dtype)
     mask = _to_four_axes(mask, "mask", shape, bool)
     scale = 1.0 / math.sqrt(query.shape[3]) if scale is None else scale
+    options = {"scale": scale, "is_causal": is_causal}
+    if flash_attention is None and bias is None:
+        flash_attention = _suits_flash(query, key, value, mask, options)
     if flash_attention:
-        return _flash(query, key, value, bias, mask, scale=scale, is_causal=is_causal)
+        return _flash(query, key, value, bias, mask, **options)
     if is_causal:
         causal = jnp.reshape(causal_mask(queries, keys), (1, 1, queries, keys))
         mask = causal if mask is None else mask & causal

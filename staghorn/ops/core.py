@@ -70,6 +70,8 @@ def as_float(x: Any) -> jax.Array:
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
     """Turn a number, list, NumPy array or Variable into a JAX array.
 
+    (...) → (...)
+
     Args:
         x: the value.
         dtype: name of a data type. Default: the type of `x` (float64 becomes float32).
@@ -93,6 +95,11 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any
 def convert_to_numpy(x: Any) -> np.ndarray:
     """Copy an array to the host as a NumPy array (waits for the device).
 
+    (...) → (...)
+
+    Args:
+        x: an array, Variable, number or list.
+
     Example:
         >>> staghorn.ops.convert_to_numpy(staghorn.ops.zeros((2,)))
         array([0., 0.], dtype=float32)
@@ -102,6 +109,9 @@ def convert_to_numpy(x: Any) -> np.ndarray:
 
 def is_tensor(x: Any) -> bool:
     """Say whether `x` is a JAX array (a traced one too).
+
+    Args:
+        x: anything.
 
     Example:
         >>> staghorn.ops.is_tensor(staghorn.ops.zeros(())), staghorn.ops.is_tensor(0.0)
@@ -113,6 +123,11 @@ def is_tensor(x: Any) -> bool:
 def shape(x: Any) -> tuple:
     """Return the shape of an array; an unknown size of a KerasTensor is None.
 
+    (...) → sizes
+
+    Args:
+        x: an array, KerasTensor, Variable or nested list.
+
     Example:
         >>> staghorn.ops.shape(np.ones((2, 3)))
         (2, 3)
@@ -122,6 +137,11 @@ def shape(x: Any) -> tuple:
 
 def dtype(x: Any) -> str:
     """Return the name of an array's data type.
+
+    (...) → name
+
+    Args:
+        x: an array, KerasTensor or Variable.
 
     Example:
         >>> staghorn.ops.dtype(staghorn.ops.zeros((2,)))
@@ -133,6 +153,12 @@ def dtype(x: Any) -> str:
 @op
 def cast(x: Any, dtype: Any) -> Any:
     """Convert an array to another data type.
+
+    (...) → (...)
+
+    Args:
+        x: an array.
+        dtype: name of a data type.
 
     Example:
         >>> print(staghorn.ops.cast([1.7, -1.7], "int32"))
@@ -151,6 +177,12 @@ def _limits(name: str) -> tuple[Any, Any]:
 @op
 def saturate_cast(x: Any, dtype: Any) -> Any:
     """Convert to another data type, clipping first to what that type can hold.
+
+    (...) → (...)        y = min(max(x, lowest), highest)
+
+    Args:
+        x: an array.
+        dtype: name of a data type.
 
     Example:
         >>> print(staghorn.ops.saturate_cast([-5.0, 300.0], "uint8"))
@@ -173,6 +205,11 @@ def saturate_cast(x: Any, dtype: Any) -> Any:
 def stop_gradient(variable: Any) -> Any:
     """Return the same values; the gradient does not flow through them.
 
+    (...) → (...)
+
+    Args:
+        variable: an array or Variable.
+
     Example:
         >>> print(staghorn.ops.stop_gradient(np.array([1.0, 2.0])))
         [1. 2.]
@@ -184,7 +221,14 @@ def stop_gradient(variable: Any) -> Any:
 def cond(pred: Any, true_fn: Callable, false_fn: Callable) -> Any:
     """Run one of two functions without arguments, chosen by a scalar.
 
+    () → what the function returns
+
     Both must return the same structure, shapes and types.
+
+    Args:
+        pred: a bool scalar.
+        true_fn: the function for True.
+        false_fn: the function for False.
 
     Example:
         >>> print(staghorn.ops.cond(True, lambda: 1.0, lambda: 2.0))
@@ -196,6 +240,13 @@ def cond(pred: Any, true_fn: Callable, false_fn: Callable) -> Any:
 @op
 def switch(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
     """Run `branches[index](*operands)`; the index is clipped to the list.
+
+    () → what the function returns
+
+    Args:
+        index: a whole number.
+        branches: functions of the operands, which return the same structure.
+        *operands: what the chosen function is given.
 
     Example:
         >>> print(staghorn.ops.switch(1, [lambda x: x, lambda x: -x], 3.0))
@@ -240,6 +291,12 @@ def while_loop(
 @op
 def fori_loop(lower: Any, upper: Any, body_fun: Callable, init_val: Any) -> Any:
     """Repeat `value = body_fun(i, value)` for i from `lower` up to, not including, `upper`.
+
+    Args:
+        lower: first i.
+        upper: the i to stop before.
+        body_fun: function of (i, value).
+        init_val: first value, an array or a nest of arrays.
 
     Example:
         >>> print(staghorn.ops.fori_loop(0, 4, lambda i, total: total + i, 0))
@@ -287,6 +344,14 @@ def scan(
 def associative_scan(f: Callable, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
     """Running combination of elements with an associative function, in logarithmic depth.
 
+    (n, ...) → (n, ...)        y[i] = f(y[i - 1], x[i])
+
+    Args:
+        f: a function of two elements with f(f(a, b), c) = f(a, f(b, c)); it gets many at once.
+        elems: an array or a nest of arrays.
+        reverse: whether to start at the end. Default: False.
+        axis: the axis to run along. Default: 0.
+
     Example:
         >>> print(staghorn.ops.associative_scan(lambda a, b: a + b, np.arange(5)))
         [ 0  1  3  6 10]
@@ -297,6 +362,12 @@ def associative_scan(f: Callable, elems: Any, reverse: bool = False, axis: int =
 @op
 def map(f: Callable, xs: Any) -> Any:
     """Apply `f` to the slices of `xs` along its first axis, one after the other.
+
+    (n, ...) → (n, ...)        y[i] = f(x[i])
+
+    Args:
+        f: a function of one slice.
+        xs: an array or a nest of arrays.
 
     Example:
         >>> print(staghorn.ops.map(lambda row: row.sum(), np.ones((2, 3))))
@@ -309,6 +380,12 @@ def map(f: Callable, xs: Any) -> Any:
 def vectorized_map(function: Callable, elements: Any) -> Any:
     """Apply `function` to the slices of `elements` along the first axis, all at once.
 
+    (n, ...) → (n, ...)        y[i] = function(x[i])
+
+    Args:
+        function: of one slice.
+        elements: an array or a nest of arrays.
+
     Example:
         >>> print(staghorn.ops.vectorized_map(lambda row: row.sum(), np.ones((2, 3))))
         [3. 3.]
@@ -319,6 +396,8 @@ def vectorized_map(function: Callable, elements: Any) -> Any:
 @op
 def slice(inputs: Any, start_indices: Any, shape: Sequence[int]) -> Any:
     """Cut a block of a given shape out of an array; -1 takes what remains of an axis.
+
+    (...) → `shape`
 
     Args:
         inputs: the array.
@@ -342,6 +421,13 @@ def slice(inputs: Any, start_indices: Any, shape: Sequence[int]) -> Any:
 def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
     """Return a copy of an array with a block replaced.
 
+    (...), (rank,), the block → (...)
+
+    Args:
+        inputs: the array.
+        start_indices: where the block starts, one index per axis (may be traced).
+        updates: the block, with as many axes.
+
     Example:
         >>> print(staghorn.ops.slice_update(np.zeros((2, 3)), [0, 1], np.ones((1, 2))))
         [[0. 1. 1.]
@@ -363,6 +449,11 @@ def scatter(indices: Any, values: Any, shape: Sequence[int]) -> Any:
 
     indices: (n, rank), values: (n, ...) → an array of the given shape
 
+    Args:
+        indices: places, one index for each axis.
+        values: what to add there.
+        shape: of the result.
+
     Example:
         >>> print(staghorn.ops.scatter([[0], [2], [0]], np.array([1.0, 2.0, 4.0]), (4,)))
         [5. 0. 2. 0.]
@@ -378,6 +469,8 @@ _REDUCTIONS = {None: "set", "add": "add", "max": "max", "min": "min", "mul": "mu
 @op
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
     """Return a copy of an array with values written (or combined) at given places.
+
+    (...), (n, rank), (n, ...) → the shape of `inputs`
 
     Args:
         inputs: the array.
@@ -408,6 +501,13 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list:
     """Cut an array into its slices along an axis, which is dropped.
 
+    (..., n, ...) → n arrays of shape (..., ...)
+
+    Args:
+        x: an array.
+        num: how many; needed where the size is unknown. Default: None, the axis's size.
+        axis: the axis to cut. Default: 0.
+
     Example:
         >>> [part.shape for part in staghorn.ops.unstack(np.ones((2, 3)), axis=1)]
         [(2,), (2,), (2,)]
@@ -420,7 +520,12 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list:
 def custom_gradient(f: Callable) -> Callable:
     """Decorate a function that returns (value, gradient function).
 
+    f(*args) → the value alone
+
     The gradient function takes the incoming gradient and returns one gradient per argument.
+
+    Args:
+        f: a function of arrays that returns (value, gradient function).
 
     Example:
         >>> @staghorn.ops.custom_gradient

@@ -14,6 +14,12 @@ from staghorn.ops.core import as_array, as_type
 def zeros(shape: Any, dtype: Any = None) -> jax.Array:
     """An array of zeros; the type is floatx by default.
 
+    sizes → an array of shape `shape`
+
+    Args:
+        shape: sizes.
+        dtype: data type. Default: None, floatx.
+
     Example:
         >>> print(staghorn.ops.zeros((2,)))
         [0. 0.]
@@ -24,6 +30,12 @@ def zeros(shape: Any, dtype: Any = None) -> jax.Array:
 def ones(shape: Any, dtype: Any = None) -> jax.Array:
     """An array of ones; the type is floatx by default.
 
+    sizes → an array of shape `shape`
+
+    Args:
+        shape: sizes.
+        dtype: data type. Default: None, floatx.
+
     Example:
         >>> print(staghorn.ops.ones((2,), "int32"))
         [1 1]
@@ -33,6 +45,12 @@ def ones(shape: Any, dtype: Any = None) -> jax.Array:
 
 def empty(shape: Any, dtype: Any = None) -> jax.Array:
     """An array whose values do not matter (JAX fills it with zeros).
+
+    sizes → an array of shape `shape`
+
+    Args:
+        shape: sizes.
+        dtype: data type. Default: None, floatx.
 
     Example:
         >>> staghorn.ops.empty((2, 3)).shape
@@ -45,6 +63,13 @@ def empty(shape: Any, dtype: Any = None) -> jax.Array:
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> jax.Array:
     """An array of one value; the type is floatx by default, whatever the value's.
 
+    sizes → an array of shape `shape`
+
+    Args:
+        shape: sizes.
+        fill_value: the value, or an array that broadcasts.
+        dtype: data type. Default: None, floatx.
+
     Example:
         >>> print(staghorn.ops.full((2,), 3))
         [3. 3.]
@@ -55,6 +80,12 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> jax.Array:
 @op
 def zeros_like(x: Any, dtype: Any = None) -> jax.Array:
     """Zeros of the shape, and by default the type, of x.
+
+    (...) → (...)
+
+    Args:
+        x: an array.
+        dtype: data type. Default: None, that of x.
 
     Example:
         >>> print(staghorn.ops.zeros_like([1, 2]))
@@ -67,6 +98,12 @@ def zeros_like(x: Any, dtype: Any = None) -> jax.Array:
 def ones_like(x: Any, dtype: Any = None) -> jax.Array:
     """Ones of the shape, and by default the type, of x.
 
+    (...) → (...)
+
+    Args:
+        x: an array.
+        dtype: data type. Default: None, that of x.
+
     Example:
         >>> print(staghorn.ops.ones_like([5, 6]))
         [1 1]
@@ -77,6 +114,12 @@ def ones_like(x: Any, dtype: Any = None) -> jax.Array:
 @op
 def empty_like(x: Any, dtype: Any = None) -> jax.Array:
     """An array of the shape of x whose values do not matter.
+
+    (...) → (...)
+
+    Args:
+        x: an array.
+        dtype: data type. Default: None, that of x.
 
     Example:
         >>> staghorn.ops.empty_like(np.ones((2, 3))).shape
@@ -89,6 +132,13 @@ def empty_like(x: Any, dtype: Any = None) -> jax.Array:
 def full_like(x: Any, fill_value: Any, dtype: Any = None) -> jax.Array:
     """One value in the shape, and by default the type, of x.
 
+    (...) → (...)
+
+    Args:
+        x: an array.
+        fill_value: the value, or an array that broadcasts.
+        dtype: data type. Default: None, that of x.
+
     Example:
         >>> print(staghorn.ops.full_like([1, 2], 7))
         [7 7]
@@ -99,6 +149,12 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> jax.Array:
 @op
 def array(x: Any, dtype: Any = None) -> jax.Array:
     """Copy x into a new array.
+
+    (...) → (...)
+
+    Args:
+        x: an array, number or nested list.
+        dtype: data type. Default: None, that of x.
 
     Example:
         >>> print(staghorn.ops.array([1, 2], "float32"))
@@ -111,6 +167,11 @@ def array(x: Any, dtype: Any = None) -> jax.Array:
 def copy(x: Any) -> jax.Array:
     """Copy x into a new array.
 
+    (...) → (...)
+
+    Args:
+        x: an array.
+
     Example:
         >>> print(staghorn.ops.copy([1, 2]))
         [1 2]
@@ -121,6 +182,12 @@ def copy(x: Any) -> jax.Array:
 @op
 def view(x: Any, dtype: Any = None) -> jax.Array:
     """The same bytes read as another type.
+
+    (..., n) → (..., n * bytes of x's type / bytes of dtype)
+
+    Args:
+        x: an array.
+        dtype: data type to read. Default: None, that of x.
 
     Example:
         >>> print(staghorn.ops.view(np.array([1.0], "float32"), "int32"))
@@ -133,7 +200,15 @@ def view(x: Any, dtype: Any = None) -> jax.Array:
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> jax.Array:
     """Numbers from `start` up to, not including, `stop`; one argument counts from 0.
 
+    () → (ceil((stop - start) / step),)
+
     The type is floatx if one of the arguments is a Python float.
+
+    Args:
+        start: first number, or where to stop if it is the only one.
+        stop: the number to stop before. Default: None.
+        step: distance. Default: None, 1.
+        dtype: data type. Default: None, that of the arguments.
 
     Example:
         >>> print(staghorn.ops.arange(2, 8, 3))
@@ -159,6 +234,17 @@ def linspace(
 ) -> Any:
     """`num` evenly spaced numbers from `start` to `stop`.
 
+    (...), (...) → (num, ...)
+
+    Args:
+        start: first number.
+        stop: last number.
+        num: how many. Default: 50.
+        endpoint: whether `stop` belongs to them. Default: True.
+        retstep: whether to return the distance too. Default: False.
+        dtype: data type. Default: None, that of the arguments.
+        axis: where they lie. Default: 0.
+
     Example:
         >>> print(staghorn.ops.linspace(0.0, 1.0, 3))
         [0.  0.5 1. ]
@@ -178,6 +264,17 @@ def logspace(
 ) -> jax.Array:
     """`num` numbers from base**start to base**stop whose logarithms are evenly spaced.
 
+    (...), (...) → (num, ...)
+
+    Args:
+        start: first exponent.
+        stop: last exponent.
+        num: how many. Default: 50.
+        endpoint: whether `stop` belongs to them. Default: True.
+        base: of the powers. Default: 10.
+        dtype: data type. Default: None, that of the arguments.
+        axis: where they lie. Default: 0.
+
     Example:
         >>> print(staghorn.ops.logspace(0.0, 2.0, 3, base=2))
         [1. 2. 4.]
@@ -191,6 +288,16 @@ def geomspace(
 ) -> jax.Array:
     """`num` numbers from `start` to `stop`, each the same multiple of the one before.
 
+    (...), (...) → (num, ...)
+
+    Args:
+        start: first number.
+        stop: last number.
+        num: how many. Default: 50.
+        endpoint: whether `stop` belongs to them. Default: True.
+        dtype: data type. Default: None, that of the arguments.
+        axis: where they lie. Default: 0.
+
     Example:
         >>> staghorn.ops.geomspace(1.0, 4.0, 3).shape
         (3,)
@@ -200,6 +307,14 @@ def geomspace(
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> jax.Array:
     """Ones on the k-th diagonal of an (N, M) array of zeros.
+
+    int, int → (N, M)
+
+    Args:
+        N: rows.
+        M: columns. Default: None, N.
+        k: which diagonal; above the main one if positive. Default: 0.
+        dtype: data type. Default: None, floatx.
 
     Raises:
         TypeError: if N or M is a float.
@@ -218,6 +333,12 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> jax.Arra
 def identity(n: int, dtype: Any = None) -> jax.Array:
     """The (n, n) identity matrix.
 
+    int → (n, n)
+
+    Args:
+        n: rows and columns.
+        dtype: data type. Default: None, floatx.
+
     Example:
         >>> print(staghorn.ops.identity(2, "int32"))
         [[1 0]
@@ -229,6 +350,14 @@ def identity(n: int, dtype: Any = None) -> jax.Array:
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> jax.Array:
     """Ones on and below the k-th diagonal of an (N, M) array of zeros.
 
+    int, int → (N, M)
+
+    Args:
+        N: rows.
+        M: columns. Default: None, N.
+        k: which diagonal; above the main one if positive. Default: 0.
+        dtype: data type. Default: None, floatx.
+
     Example:
         >>> print(staghorn.ops.tri(2))
         [[1. 0.]
@@ -238,13 +367,13 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> jax.Arra
 
 
 def _window(function: Callable, name: str, summary: str) -> Callable:
-    def row(x, *args):
-        return function(int(x), *args).astype(config.floatx())
+    def row(x):
+        return function(int(x)).astype(config.floatx())
 
     row.__name__ = row.__qualname__ = name
     row.__doc__ = (
-        f"{summary}\n\nint → (x,)\n\nExample:\n"
-        f"    >>> staghorn.ops.{name}(4{', 2.0' if name == 'kaiser' else ''}).shape\n    (4,)\n"
+        f"{summary}\n\nint → (x,)\n\nArgs:\n    x: how many points.\n\n"
+        f"Example:\n    >>> staghorn.ops.{name}(4).shape\n    (4,)\n"
     )
     return row
 
@@ -253,4 +382,19 @@ bartlett = _window(jnp.bartlett, "bartlett", "Triangular window of x points.")
 blackman = _window(jnp.blackman, "blackman", "Blackman window of x points.")
 hamming = _window(jnp.hamming, "hamming", "Hamming window of x points.")
 hanning = _window(jnp.hanning, "hanning", "Hann window of x points.")
-kaiser = _window(jnp.kaiser, "kaiser", "Kaiser window of x points and shape beta.")
+
+
+def kaiser(x: Any, beta: float) -> jax.Array:
+    """Kaiser window of x points and shape beta.
+
+    int → (x,)
+
+    Args:
+        x: how many points.
+        beta: 0 for a rectangle; the larger, the narrower.
+
+    Example:
+        >>> staghorn.ops.kaiser(4, 2.0).shape
+        (4,)
+    """
+    return jnp.kaiser(int(x), beta).astype(config.floatx())

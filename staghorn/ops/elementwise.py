@@ -222,6 +222,11 @@ bitwise_not = unary(jnp.invert, "All bits turned.", "5 -> -6", name="bitwise_not
 def fabs(x: Any) -> jax.Array:
     """Size of x as a float.
 
+    (...) → (...)        y = |x|
+
+    Args:
+        x: an array.
+
     Raises:
         TypeError: for complex numbers.
 
@@ -239,6 +244,11 @@ def fabs(x: Any) -> jax.Array:
 def trunc(x: Any) -> jax.Array:
     """Drop the fraction; ints and bools stay as they are.
 
+    (...) → (...)
+
+    Args:
+        x: an array.
+
     Example:
         >>> print(staghorn.ops.trunc([1.7, -1.7]))
         [ 1. -1.]
@@ -250,6 +260,8 @@ def trunc(x: Any) -> jax.Array:
 @op
 def round(x: Any, decimals: int = 0) -> jax.Array:
     """Round to the nearest number of so many decimals, halves to even.
+
+    (...) → (...)
 
     Args:
         x: an array.
@@ -271,6 +283,11 @@ def round(x: Any, decimals: int = 0) -> jax.Array:
 def i0(x: Any) -> jax.Array:
     """Modified Bessel function of the first kind, order 0.
 
+    (...) → (...)
+
+    Args:
+        x: an array.
+
     Example:
         >>> print(staghorn.ops.i0(0.0).round(3))
         1.0
@@ -281,6 +298,12 @@ def i0(x: Any) -> jax.Array:
 @op
 def ldexp(x1: Any, x2: Any) -> jax.Array:
     """x1 * 2**x2, for an int x2.
+
+    (...), (...) → (...)
+
+    Args:
+        x1: an array.
+        x2: ints that broadcast with it.
 
     Raises:
         TypeError: if `x2` is not of an int type.
@@ -299,6 +322,13 @@ def ldexp(x1: Any, x2: Any) -> jax.Array:
 def clip(x: Any, x_min: Any, x_max: Any) -> jax.Array:
     """Move values below `x_min` up to it and values above `x_max` down to it.
 
+    (...) → (...)        y = min(max(x, x_min), x_max)
+
+    Args:
+        x: an array.
+        x_min: lowest value.
+        x_max: highest value.
+
     Example:
         >>> print(staghorn.ops.clip([-2, 0, 5], -1, 1))
         [-1  0  1]
@@ -310,6 +340,12 @@ def clip(x: Any, x_min: Any, x_max: Any) -> jax.Array:
 @op
 def divide_no_nan(x1: Any, x2: Any) -> jax.Array:
     """x1 / x2, and 0 where x2 is 0; the gradient is 0 there too.
+
+    (...), (...) → (...)
+
+    Args:
+        x1: an array.
+        x2: an array that broadcasts with it.
 
     Example:
         >>> print(staghorn.ops.divide_no_nan([1.0, 2.0], [0.0, 4.0]))
@@ -323,6 +359,8 @@ def divide_no_nan(x1: Any, x2: Any) -> jax.Array:
 @op
 def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> jax.Array:
     """Replace NaN and infinities by finite numbers.
+
+    (...) → (...)
 
     Args:
         x: an array.
@@ -340,6 +378,13 @@ def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -
 @op
 def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     """x1 where the condition holds, x2 elsewhere; alone, the places where it holds.
+
+    (...), (...), (...) → (...)
+
+    Args:
+        condition: bools.
+        x1: what stands where they are True. Default: None.
+        x2: what stands where they are False. Default: None.
 
     Raises:
         ValueError: if only one of `x1` and `x2` is given.
@@ -361,6 +406,15 @@ def isclose(
 ) -> jax.Array:
     """Say where |x1 - x2| <= atol + rtol * |x2|.
 
+    (...), (...) → (...) bool
+
+    Args:
+        x1: an array.
+        x2: an array that broadcasts with it.
+        rtol: difference allowed for each unit of x2. Default: 1e-5.
+        atol: difference allowed everywhere. Default: 1e-8.
+        equal_nan: whether NaN is close to NaN. Default: False.
+
     Example:
         >>> print(staghorn.ops.isclose([1.0, 2.0], [1.0, 2.1]))
         [ True False]
@@ -373,6 +427,15 @@ def allclose(
     x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> jax.Array:
     """Say whether |x1 - x2| <= atol + rtol * |x2| everywhere.
+
+    (...), (...) → () bool
+
+    Args:
+        x1: an array.
+        x2: an array that broadcasts with it.
+        rtol: difference allowed for each unit of x2. Default: 1e-5.
+        atol: difference allowed everywhere. Default: 1e-8.
+        equal_nan: whether NaN is close to NaN. Default: False.
 
     Example:
         >>> print(staghorn.ops.allclose([1.0, 2.0], [1.0, 2.1]))

@@ -18,6 +18,7 @@ from staghorn.ops.image_filters import extract_patches as extract_patches
 from staghorn.ops.image_filters import extract_patches_3d as extract_patches_3d
 from staghorn.ops.image_filters import gaussian_blur as gaussian_blur
 from staghorn.ops.image_filters import sobel_edges as sobel_edges
+from staghorn.ops.image_quality import ssim as ssim
 from staghorn.ops.image_sampling import (
     FILL_MODES,
     INTERPOLATIONS,
@@ -50,6 +51,7 @@ __all__ = [
     "rgb_to_hsv",
     "scale_and_translate",
     "sobel_edges",
+    "ssim",
 ]
 
 _RESIZINGS = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")

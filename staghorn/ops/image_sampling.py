@@ -205,7 +205,7 @@ def affine_transform(
 
 @op
 def map_coordinates(
-    inputs: Any, coordinates: Any, order: int, fill_mode: str = "constant", fill_value: float = 0.0
+    inputs: Any, coordinates: Any, order: int, fill_mode: str = "constant", fill_value: float = 0
 ) -> jax.Array:
     """Read an array at coordinates between its grid points.
 

@@ -83,6 +83,9 @@ def det(x: Any) -> jax.Array:
 
     (..., n, n) → (...)
 
+    Args:
+        x: an array.
+
     Example:
         >>> print(staghorn.ops.det([[2.0, 0.0], [0.0, 3.0]]))
         6.0
@@ -95,6 +98,9 @@ def eig(x: Any) -> tuple:
     """Eigenvalues and eigenvectors (columns), complex; on the CPU only.
 
     (..., n, n) → (..., n), (..., n, n)
+
+    Args:
+        x: an array.
 
     Example:
         >>> staghorn.ops.eig(np.eye(2, dtype="float32"))[0].shape
@@ -109,6 +115,9 @@ def eigh(x: Any) -> tuple:
 
     (..., n, n) → (..., n), (..., n, n)
 
+    Args:
+        x: an array.
+
     Example:
         >>> print(staghorn.ops.eigh([[2.0, 0.0], [0.0, 1.0]])[0])
         [1. 2.]
@@ -121,6 +130,9 @@ def inv(x: Any) -> jax.Array:
     """Inverse matrix.
 
     (..., n, n) → (..., n, n)
+
+    Args:
+        x: square matrices.
 
     Example:
         >>> print(staghorn.ops.inv([[2.0, 0.0], [0.0, 4.0]]))
@@ -136,6 +148,9 @@ def lu_factor(x: Any) -> tuple:
 
     (..., m, n) → (..., m, n), (..., min(m, n))
 
+    Args:
+        x: matrices.
+
     Example:
         >>> [part.shape for part in staghorn.ops.lu_factor(np.eye(3, dtype="float32"))]
         [(3, 3), (3,)]
@@ -146,6 +161,8 @@ def lu_factor(x: Any) -> tuple:
 @op
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> jax.Array:
     """Length of vectors or matrices.
+
+    (...) → the shape without the reduced axes
 
     Args:
         x: an array.
@@ -188,6 +205,10 @@ def solve(a: Any, b: Any) -> jax.Array:
     """The x of a @ x = b.
 
     (..., n, n), (..., n) or (..., n, k) → the shape of b
+
+    Args:
+        a: square matrices.
+        b: right sides: one vector, or the columns of a matrix.
 
     Example:
         >>> print(staghorn.ops.solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0]))
@@ -255,6 +276,10 @@ def matrix_rank(x: Any, tol: float | None = None) -> jax.Array:
 
     (..., m, n) → (...)
 
+    Args:
+        x: matrices.
+        tol: smallest singular value that counts. Default: None, what rounding leaves uncertain.
+
     Example:
         >>> print(staghorn.ops.matrix_rank(np.ones((3, 3), "float32")))
         1
@@ -268,6 +293,11 @@ def pinv(x: Any, rcond: float | None = None) -> jax.Array:
 
     (..., m, n) → (..., n, m)
 
+    Args:
+        x: matrices.
+        rcond: share of the largest singular value below which others count as 0. Default: None,
+            what rounding leaves uncertain.
+
     Example:
         >>> staghorn.ops.pinv(np.ones((3, 2), "float32")).shape
         (2, 3)
@@ -278,6 +308,8 @@ def pinv(x: Any, rcond: float | None = None) -> jax.Array:
 @op
 def jvp(fun: Callable, primals: Any, tangents: Any, has_aux: bool = False) -> tuple:
     """Value of a function and its change along a direction.
+
+    args, tangents → value, change        change = J(args) @ tangents
 
     Args:
         fun: a function of arrays.

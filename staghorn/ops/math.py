@@ -88,6 +88,11 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> jax.Array:
 
     Classes tied with the right one do not count against it; a NaN prediction is never in.
 
+    Args:
+        targets: the right classes, ints.
+        predictions: a number for each class.
+        k: how many predictions count.
+
     Example:
         >>> print(staghorn.ops.in_top_k([0, 1], [[0.1, 0.9], [0.1, 0.9]], k=1))
         [False  True]
@@ -102,6 +107,8 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> jax.Array:
 @op
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> jax.Array:
     """log(sum(exp(x))) without overflow.
+
+    (...) → the shape without the reduced axes
 
     Args:
         x: an array.
@@ -121,6 +128,9 @@ def logdet(x: Any) -> jax.Array:
 
     (..., n, n) → (...)
 
+    Args:
+        x: square matrices.
+
     Example:
         >>> print(staghorn.ops.logdet(np.eye(2, dtype="float32")))
         0.0
@@ -133,6 +143,10 @@ def cdist(x: Any, y: Any) -> jax.Array:
     """Euclidean distance of each row of x to each row of y.
 
     (..., n, d), (..., m, d) → (..., n, m)
+
+    Args:
+        x: an array.
+        y: rows of the same length.
 
     Raises:
         ValueError: for fewer than two axes, or if the last axes differ.
@@ -155,6 +169,11 @@ def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> jax
     """Windows of the last axis, as a new axis before it.
 
     (..., n) → (..., 1 + (n - sequence_length) // sequence_stride, sequence_length)
+
+    Args:
+        x: an array.
+        sequence_length: size of a window.
+        sequence_stride: steps between the starts of two windows.
 
     Example:
         >>> print(staghorn.ops.extract_sequences([1, 2, 3, 4, 5], 3, 2))
@@ -196,6 +215,11 @@ def _parts(x: jax.Array) -> tuple:
 def fft(x: Any) -> tuple:
     """Fourier transform of the last axis of (real, imaginary).
 
+    (..., n), (..., n) → (..., n), (..., n)
+
+    Args:
+        x: a pair of arrays, the real and the imaginary part.
+
     Example:
         >>> real, imag = staghorn.ops.fft((np.ones(2, "float32"), np.zeros(2, "float32")))
         >>> print(real)
@@ -208,6 +232,11 @@ def fft(x: Any) -> tuple:
 def fft2(x: Any) -> tuple:
     """Fourier transform of the last two axes of (real, imaginary).
 
+    (..., m, n), (..., m, n) → (..., m, n), (..., m, n)
+
+    Args:
+        x: a pair of arrays, the real and the imaginary part.
+
     Example:
         >>> real, imag = staghorn.ops.fft2((np.ones((1, 2), "float32"),) * 2)
         >>> print(real)
@@ -219,6 +248,11 @@ def fft2(x: Any) -> tuple:
 @op
 def ifft2(x: Any) -> tuple:
     """Inverse of `fft2`.
+
+    (..., m, n), (..., m, n) → (..., m, n), (..., m, n)
+
+    Args:
+        x: a pair of arrays, the real and the imaginary part.
 
     Example:
         >>> real, imag = staghorn.ops.ifft2((np.ones((1, 2), "float32"),) * 2)
@@ -388,6 +422,9 @@ def view_as_complex(x: Any) -> jax.Array:
 
     (..., 2) → (...)
 
+    Args:
+        x: floats, (real, imaginary) on the last axis.
+
     Raises:
         ValueError: if the last axis has not size 2.
 
@@ -406,6 +443,9 @@ def view_as_real(x: Any) -> jax.Array:
     """Real and imaginary parts as a new last axis.
 
     (...) → (..., 2)
+
+    Args:
+        x: complex numbers.
 
     Example:
         >>> print(staghorn.ops.view_as_real([1 + 2j]))

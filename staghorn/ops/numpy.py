@@ -134,6 +134,20 @@ from staghorn.ops.elementwise import (
     trunc,
     where,
 )
+from staghorn.ops.joining import (
+    append,
+    array_split,
+    concatenate,
+    dsplit,
+    dstack,
+    hsplit,
+    hstack,
+    meshgrid,
+    split,
+    stack,
+    vsplit,
+    vstack,
+)
 from staghorn.ops.products import (
     corrcoef,
     correlate,
@@ -204,23 +218,15 @@ from staghorn.ops.searching import (
     vectorize,
 )
 from staghorn.ops.shaping import (
-    append,
-    array_split,
     broadcast_to,
-    concatenate,
     diag,
     diagflat,
     diagonal,
-    dsplit,
-    dstack,
     expand_dims,
     flip,
     fliplr,
     flipud,
     get_item,
-    hsplit,
-    hstack,
-    meshgrid,
     moveaxis,
     ndim,
     pad,
@@ -230,9 +236,7 @@ from staghorn.ops.shaping import (
     roll,
     rot90,
     size,
-    split,
     squeeze,
-    stack,
     swapaxes,
     take,
     take_along_axis,
@@ -241,8 +245,6 @@ from staghorn.ops.shaping import (
     tril,
     triu,
     unravel_index,
-    vsplit,
-    vstack,
 )
 
 # --- operators of symbolic tensors ----------------------------------------------------------------

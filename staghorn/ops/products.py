@@ -21,6 +21,10 @@ def matmul(x1: Any, x2: Any) -> jax.Array:
 
     (..., n, k), (..., k, m) → (..., n, m)
 
+    Args:
+        x1: matrices, or a vector.
+        x2: matrices, or a vector.
+
     Example:
         >>> print(staghorn.ops.matmul([[1, 2], [3, 4]], [1, 1]))
         [3 7]
@@ -32,6 +36,13 @@ def matmul(x1: Any, x2: Any) -> jax.Array:
 @op
 def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> jax.Array:
     """Sum of products named by subscripts, as in "ij,jk->ik"; int8 by int8 gives int32.
+
+    arrays → the axes right of "->"
+
+    Args:
+        subscripts: letters of the axes of each array, and of the result.
+        *operands: the arrays.
+        **kwargs: how to compute it, as in jax.numpy.einsum.
 
     Example:
         >>> print(staghorn.ops.einsum("ij->i", [[1, 2], [3, 4]]))
@@ -45,6 +56,13 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> jax.Array:
 @op
 def tensordot(x1: Any, x2: Any, axes: Any = 2) -> jax.Array:
     """Sum of products over the last axes of x1 and the first of x2, or over given axes.
+
+    (..., k), (k, ...) → (..., ...)
+
+    Args:
+        x1: an array.
+        x2: an array.
+        axes: how many axes, or a list of axes for each of the two. Default: 2.
 
     Example:
         >>> staghorn.ops.tensordot(np.ones((2, 3)), np.ones((3, 4)), axes=1).shape
@@ -75,6 +93,16 @@ def cross(
 ) -> jax.Array:
     """Vector product of the axes given (size 2 or 3); `axis` sets all three.
 
+    (..., 3), (..., 3) → (..., 3)
+
+    Args:
+        x1: vectors.
+        x2: vectors that broadcast with them.
+        axisa: the vectors' axis in x1. Default: -1.
+        axisb: the vectors' axis in x2. Default: -1.
+        axisc: the vectors' axis in the result. Default: -1.
+        axis: all three at once. Default: None.
+
     Example:
         >>> print(staghorn.ops.cross([1, 0, 0], [0, 1, 0]))
         [0 0 1]
@@ -85,6 +113,14 @@ def cross(
 @op
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> jax.Array:
     """Sum of a diagonal.
+
+    (..., m, n) → (...)        y = sum of x[i, i + offset]
+
+    Args:
+        x: an array.
+        offset: which diagonal. Default: 0.
+        axis1: the rows' axis. Default: 0.
+        axis2: the columns' axis. Default: 1.
 
     Example:
         >>> print(staghorn.ops.trace([[1, 2], [3, 4]]))
@@ -97,6 +133,13 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> jax.Array:
 def diff(a: Any, n: int = 1, axis: int = -1) -> jax.Array:
     """Each value minus the one before, n times over.
 
+    (..., m) → (..., m - n)
+
+    Args:
+        a: an array.
+        n: how often. Default: 1.
+        axis: the axis to run along. Default: -1.
+
     Example:
         >>> print(staghorn.ops.diff([1, 4, 9]))
         [3 5]
@@ -107,6 +150,8 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> jax.Array:
 @op
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> jax.Array:
     """Integral by the trapezoidal rule.
+
+    (..., n) → (...)        sum of (y[i] + y[i + 1]) / 2 * (x[i + 1] - x[i])
 
     Args:
         y: values.
@@ -128,6 +173,9 @@ def corrcoef(x: Any) -> jax.Array:
 
     (n, observations) → (n, n)
 
+    Args:
+        x: an array.
+
     Example:
         >>> staghorn.ops.corrcoef([[1.0, 2.0], [2.0, 4.0]]).shape
         (2, 2)
@@ -138,6 +186,8 @@ def corrcoef(x: Any) -> jax.Array:
 @op
 def correlate(x1: Any, x2: Any, mode: str = "valid") -> jax.Array:
     """Sliding product of two rows.
+
+    (n,), (m,) → (n - m + 1,) with "valid", (n,) with "same", (n + m - 1,) with "full"
 
     Args:
         x1, x2: rows.
@@ -187,6 +237,9 @@ def slogdet(x: Any) -> tuple:
     """Sign and logarithm of the size of a determinant.
 
     (..., n, n) → (...), (...)
+
+    Args:
+        x: square matrices.
 
     Example:
         >>> [float(part) for part in staghorn.ops.slogdet([[0.0, 1.0], [1.0, 0.0]])]

@@ -72,6 +72,13 @@ def _in_float32(function: Callable, x: Any, axis: Any, keepdims: bool) -> jax.Ar
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> jax.Array:
     """Mean, computed in float32 at least; ints and bools give a float.
 
+    (...) → the shape without the reduced axes
+
+    Args:
+        x: an array.
+        axis: int or ints. Default: None, all axes.
+        keepdims: keep reduced axes with size 1. Default: False.
+
     Example:
         >>> print(staghorn.ops.mean([[1, 2], [3, 5]], axis=1))
         [1.5 4. ]
@@ -82,6 +89,13 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> jax.Array:
 @op
 def var(x: Any, axis: Any = None, keepdims: bool = False) -> jax.Array:
     """Variance (divides by n), computed in float32 at least; ints and bools give a float.
+
+    (...) → the shape without the reduced axes
+
+    Args:
+        x: an array.
+        axis: int or ints. Default: None, all axes.
+        keepdims: keep reduced axes with size 1. Default: False.
 
     Example:
         >>> print(staghorn.ops.var([[1, 2], [3, 5]], axis=1))
@@ -94,6 +108,14 @@ def var(x: Any, axis: Any = None, keepdims: bool = False) -> jax.Array:
 def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> jax.Array:
     """Largest value, and at least `initial` if that is given.
 
+    (...) → the shape without the reduced axes
+
+    Args:
+        x: an array.
+        axis: int or ints. Default: None, all axes.
+        keepdims: keep reduced axes with size 1. Default: False.
+        initial: the least result. Default: None.
+
     Example:
         >>> print(staghorn.ops.max([[1, 2], [3, 5]], axis=1, initial=3))
         [3 5]
@@ -104,6 +126,14 @@ def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -
 @op
 def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> jax.Array:
     """Smallest value, and at most `initial` if that is given.
+
+    (...) → the shape without the reduced axes
+
+    Args:
+        x: an array.
+        axis: int or ints. Default: None, all axes.
+        keepdims: keep reduced axes with size 1. Default: False.
+        initial: the greatest result. Default: None.
 
     Example:
         >>> print(staghorn.ops.min([[1, 2], [3, 5]], axis=1, initial=2))
@@ -116,6 +146,14 @@ def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -
 def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> jax.Array:
     """Product of the values.
 
+    (...) → the shape without the reduced axes
+
+    Args:
+        x: an array.
+        axis: int or ints. Default: None, all axes.
+        keepdims: keep reduced axes with size 1. Default: False.
+        dtype: data type. Default: None, that of x.
+
     Example:
         >>> print(staghorn.ops.prod([[1, 2], [3, 5]], axis=1))
         [ 2 15]
@@ -126,6 +164,13 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) ->
 @op
 def average(x: Any, axis: Any = None, weights: Any = None) -> jax.Array:
     """Weighted mean: sum(weights * x) / sum(weights).
+
+    (...) → the shape without the reduced axes
+
+    Args:
+        x: an array.
+        axis: int or ints. Default: None, all axes.
+        weights: of the shape of x, or a row along the axis. Default: None, all alike.
 
     Example:
         >>> print(staghorn.ops.average([1, 2], weights=[1, 3]))
@@ -143,6 +188,12 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> jax.Array:
 def count_nonzero(x: Any, axis: Any = None) -> jax.Array:
     """How many values are not zero, int32.
 
+    (...) → the shape without the reduced axes
+
+    Args:
+        x: an array.
+        axis: int or ints. Default: None, all axes.
+
     Example:
         >>> print(staghorn.ops.count_nonzero([[0, 2], [3, 5]], axis=1))
         [1 2]
@@ -157,6 +208,8 @@ def _running(function: Callable, name: str, summary: str, result: str) -> Callab
     row.__name__ = row.__qualname__ = name
     row.__doc__ = (
         f"{summary} Without an axis, of the flattened array.\n\n(...) → (...)\n\n"
+        "Args:\n    x: an array.\n    axis: the axis to run along. Default: None, flatten first.\n"
+        "    dtype: data type. Default: None, that of x.\n\n"
         f"Example:\n    >>> print(staghorn.ops.{name}([1, 2, 3]))\n    {result}\n"
     )
     return op(row)
@@ -176,7 +229,11 @@ def _quantile(function: Callable, name: str, summary: str, share: str) -> Callab
 
     row.__name__ = row.__qualname__ = name
     row.__doc__ = (
-        f"{summary}\n\n(...), q (...) → (*q, *shape without the reduced axes)\n\nExample:\n"
+        f"{summary}\n\n(...), q (...) → (*q, *shape without the reduced axes)\n\n"
+        "Args:\n    x: an array.\n    q: one share, or several.\n"
+        "    axis: int or ints. Default: None, all axes.\n"
+        '    method: how to read between two values, as in NumPy. Default: "linear".\n'
+        "    keepdims: keep reduced axes with size 1. Default: False.\n\nExample:\n"
         f"    >>> print(staghorn.ops.{name}([1.0, 2.0, 5.0], {share}))\n    2.0\n"
     )
     return op(row)

@@ -14,6 +14,12 @@ from staghorn.ops.core import as_array
 def sort(x: Any, axis: int | None = -1) -> jax.Array:
     """Values in rising order along an axis.
 
+    (...) → (...)
+
+    Args:
+        x: an array.
+        axis: the axis to sort; None flattens first. Default: -1.
+
     Example:
         >>> print(staghorn.ops.sort([3, 1, 2]))
         [1 2 3]
@@ -24,6 +30,12 @@ def sort(x: Any, axis: int | None = -1) -> jax.Array:
 @op
 def argsort(x: Any, axis: int | None = -1) -> jax.Array:
     """Indices that put the values in rising order, int32; equal values keep their order.
+
+    (...) → (...) int32
+
+    Args:
+        x: an array.
+        axis: the axis to sort; None flattens first. Default: -1.
 
     Example:
         >>> print(staghorn.ops.argsort([3, 1, 2]))
@@ -36,6 +48,13 @@ def argsort(x: Any, axis: int | None = -1) -> jax.Array:
 @op
 def argpartition(x: Any, kth: int, axis: int | None = -1) -> jax.Array:
     """Indices that put the kth smallest value in its place, smaller ones before it.
+
+    (...) → (...) int32
+
+    Args:
+        x: an array.
+        kth: a place in the sorted axis.
+        axis: the axis to order; None flattens first. Default: -1.
 
     Example:
         >>> int(staghorn.ops.argpartition([3, 1, 2], 0)[0])
@@ -50,6 +69,8 @@ def argpartition(x: Any, kth: int, axis: int | None = -1) -> jax.Array:
 @op
 def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> jax.Array:
     """Where values would have to go to keep a sorted row sorted.
+
+    (n,), (...) → (...)
 
     Args:
         sorted_sequence: a row in rising order.
@@ -77,6 +98,12 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> jax.A
 def digitize(x: Any, bins: Any) -> jax.Array:
     """Number of the bin each value falls into, int32; bins are rising edges.
 
+    (...), (bins,) → (...)
+
+    Args:
+        x: an array.
+        bins: a row of edges.
+
     Example:
         >>> print(staghorn.ops.digitize([0.5, 1.5, 9.0], [1.0, 2.0]))
         [0 1 2]
@@ -87,6 +114,8 @@ def digitize(x: Any, bins: Any) -> jax.Array:
 @op
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> jax.Array:
     """How often each int occurs, or the sum of its weights; per row of a table.
+
+    (n,) → (max(x) + 1,), or (rows, n) → (rows, max(x) + 1)
 
     The length depends on the values, so this cannot be compiled.
 
@@ -113,6 +142,8 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
 @op
 def histogram(x: Any, bins: int = 10, range: tuple | None = None) -> tuple:
     """Counts per bin and the edges of the bins.
+
+    (n,) → (bins,), (bins + 1,)
 
     Args:
         x: a row.
@@ -142,6 +173,14 @@ def histogram(x: Any, bins: int = 10, range: tuple | None = None) -> tuple:
 @op
 def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> jax.Array:
     """True for the values of x1 that x2 has.
+
+    (...), (n, ...) → the shape of `x1`
+
+    Args:
+        x1: an array.
+        x2: an array of what is looked for.
+        assume_unique: whether both have each value once, which is faster. Default: False.
+        invert: whether to answer "is not in". Default: False.
 
     Example:
         >>> print(staghorn.ops.isin([1, 2, 3], [2, 5]))
@@ -194,6 +233,11 @@ def unique(
 def nonzero(x: Any) -> tuple:
     """Places of the values that are not zero, one array per axis; cannot be compiled.
 
+    (...) → one (count,) for each axis
+
+    Args:
+        x: an array.
+
     Example:
         >>> print(staghorn.ops.nonzero([0, 5, 6])[0])
         [1 2]
@@ -204,6 +248,8 @@ def nonzero(x: Any) -> tuple:
 @op
 def select(condlist: Sequence, choicelist: Sequence, default: Any = 0) -> jax.Array:
     """Of several arrays, the one whose condition is the first to hold, value by value.
+
+    (...), ... → (...)
 
     Args:
         condlist: conditions.
@@ -229,6 +275,8 @@ def vectorize(
     pyfunc: Callable, *, excluded: Collection | None = None, signature: str | None = None
 ) -> Callable:
     """Make a function of numbers work on arrays, with broadcasting.
+
+    f(()) → f((...)), or the core shapes of `signature`
 
     Args:
         pyfunc: a function JAX can trace.

@@ -1,6 +1,6 @@
-"""Changes of shape and order, joining and cutting, indexing (`keras.ops.numpy`)."""
+"""Changes of shape and order, indexing (`keras.ops.numpy`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,12 @@ from staghorn.ops.core import as_array
 def reshape(x: Any, newshape: Any) -> jax.Array:
     """Read the values in a new shape; one size may be -1.
 
+    (...) → `newshape`
+
+    Args:
+        x: an array.
+        newshape: sizes; -1 stands for what is left.
+
     Example:
         >>> staghorn.ops.reshape(np.ones((2, 6)), (3, -1)).shape
         (3, 4)
@@ -26,6 +32,11 @@ def reshape(x: Any, newshape: Any) -> jax.Array:
 @op
 def ravel(x: Any) -> jax.Array:
     """All values in one row.
+
+    (...) → (n,)
+
+    Args:
+        x: an array.
 
     Example:
         >>> print(staghorn.ops.ravel([[1, 2], [3, 4]]))
@@ -38,6 +49,12 @@ def ravel(x: Any) -> jax.Array:
 def expand_dims(x: Any, axis: Any) -> jax.Array:
     """Add axes of size 1 at the given places.
 
+    (...) → (..., 1)
+
+    Args:
+        x: an array.
+        axis: place or places in the result.
+
     Example:
         >>> staghorn.ops.expand_dims(np.ones((2, 3)), -1).shape
         (2, 3, 1)
@@ -48,6 +65,12 @@ def expand_dims(x: Any, axis: Any) -> jax.Array:
 @op
 def squeeze(x: Any, axis: Any = None) -> jax.Array:
     """Drop axes of size 1: the given ones, or all.
+
+    (..., 1) → (...)
+
+    Args:
+        x: an array.
+        axis: int or ints. Default: None, all axes of size 1.
 
     Example:
         >>> staghorn.ops.squeeze(np.ones((2, 1, 3))).shape
@@ -60,6 +83,12 @@ def squeeze(x: Any, axis: Any = None) -> jax.Array:
 def transpose(x: Any, axes: Sequence[int] | None = None) -> jax.Array:
     """Put the axes in another order; by default turn it round.
 
+    (a, b, c) → (c, b, a)
+
+    Args:
+        x: an array.
+        axes: the old axis for each place. Default: None, turned round.
+
     Example:
         >>> staghorn.ops.transpose(np.ones((2, 3, 4)), (0, 2, 1)).shape
         (2, 4, 3)
@@ -70,6 +99,13 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> jax.Array:
 @op
 def moveaxis(x: Any, source: Any, destination: Any) -> jax.Array:
     """Move axes to new places; the others keep their order.
+
+    (a, b, c) → (b, c, a) for source 0, destination -1
+
+    Args:
+        x: an array.
+        source: int or ints.
+        destination: int or ints, one for each.
 
     Example:
         >>> staghorn.ops.moveaxis(np.ones((2, 3, 4)), 0, -1).shape
@@ -82,6 +118,13 @@ def moveaxis(x: Any, source: Any, destination: Any) -> jax.Array:
 def swapaxes(x: Any, axis1: int, axis2: int) -> jax.Array:
     """Exchange two axes.
 
+    (a, b, c) → (c, b, a) for axes 0 and 2
+
+    Args:
+        x: an array.
+        axis1: one axis.
+        axis2: the other.
+
     Example:
         >>> staghorn.ops.swapaxes(np.ones((2, 3, 4)), 0, 2).shape
         (4, 3, 2)
@@ -92,6 +135,12 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> jax.Array:
 @op
 def broadcast_to(x: Any, shape: Any) -> jax.Array:
     """Repeat an array along axes of size 1, and new leading axes, up to a shape.
+
+    (...) → `shape`
+
+    Args:
+        x: an array.
+        shape: sizes of the result.
 
     Example:
         >>> staghorn.ops.broadcast_to([1, 2], (3, 2)).shape
@@ -104,6 +153,12 @@ def broadcast_to(x: Any, shape: Any) -> jax.Array:
 def flip(x: Any, axis: Any = None) -> jax.Array:
     """Turn the order round along axes; by default all of them.
 
+    (...) → (...)
+
+    Args:
+        x: an array.
+        axis: int or ints. Default: None, all axes.
+
     Example:
         >>> print(staghorn.ops.flip([1, 2, 3]))
         [3 2 1]
@@ -114,6 +169,11 @@ def flip(x: Any, axis: Any = None) -> jax.Array:
 @op
 def fliplr(x: Any) -> jax.Array:
     """Turn the order of the second axis round.
+
+    (m, n, ...) → (m, n, ...)
+
+    Args:
+        x: an array.
 
     Example:
         >>> print(staghorn.ops.fliplr([[1, 2], [3, 4]]))
@@ -127,6 +187,11 @@ def fliplr(x: Any) -> jax.Array:
 def flipud(x: Any) -> jax.Array:
     """Turn the order of the first axis round.
 
+    (n, ...) → (n, ...)
+
+    Args:
+        x: an array.
+
     Example:
         >>> print(staghorn.ops.flipud([[1, 2], [3, 4]]))
         [[3 4]
@@ -139,6 +204,13 @@ def flipud(x: Any) -> jax.Array:
 def roll(x: Any, shift: Any, axis: Any = None) -> jax.Array:
     """Shift values along axes; what leaves at one end enters at the other.
 
+    (...) → (...)        y[i] = x[i - shift]
+
+    Args:
+        x: an array.
+        shift: steps, an int or one for each axis.
+        axis: int or ints. Default: None, the flattened array is shifted.
+
     Example:
         >>> print(staghorn.ops.roll([1, 2, 3], 1))
         [3 1 2]
@@ -149,6 +221,13 @@ def roll(x: Any, shift: Any, axis: Any = None) -> jax.Array:
 @op
 def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> jax.Array:
     """Turn k quarter turns in the plane of two axes, the first towards the second.
+
+    (m, n, ...) → (n, m, ...) for one turn
+
+    Args:
+        array: an array of two axes or more.
+        k: how many quarter turns. Default: 1.
+        axes: the plane. Default: (0, 1).
 
     Raises:
         ValueError: for fewer than two axes, or if `axes` are not two different ones.
@@ -170,6 +249,13 @@ def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> jax.Array:
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> jax.Array:
     """Repeat each value; without an axis, of the flattened array.
 
+    (n, ...) → (n * repeats, ...)
+
+    Args:
+        x: an array.
+        repeats: how often, for all or for each value.
+        axis: the axis that grows. Default: None, the array is flattened.
+
     Example:
         >>> print(staghorn.ops.repeat([1, 2], 2))
         [1 1 2 2]
@@ -182,6 +268,12 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> jax.Array:
 def tile(x: Any, repeats: Any) -> jax.Array:
     """Lay copies of the array side by side.
 
+    (n, ...) → (n * repeats, ...)
+
+    Args:
+        x: an array.
+        repeats: how often along each axis.
+
     Example:
         >>> print(staghorn.ops.tile([1, 2], 2))
         [1 2 1 2]
@@ -192,6 +284,8 @@ def tile(x: Any, repeats: Any) -> jax.Array:
 @op
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> jax.Array:
     """Add values around an array.
+
+    (n, ...) → (before + n + after, ...)
 
     Args:
         x: an array.
@@ -213,132 +307,18 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
     return jnp.pad(as_array(x), pad_width, mode=mode, constant_values=constant_values)
 
 
-# --- joining and cutting --------------------------------------------------------------------------
-
-
-@op
-def concatenate(xs: Any, axis: int | None = 0) -> jax.Array:
-    """Join arrays along an axis they have.
-
-    Example:
-        >>> print(staghorn.ops.concatenate([[1, 2], [3]]))
-        [1 2 3]
-    """
-    return jnp.concatenate([as_array(x) for x in xs], axis=axis)
-
-
-@op
-def stack(x: Any, axis: int = 0) -> jax.Array:
-    """Join arrays of one shape along a new axis.
-
-    Example:
-        >>> staghorn.ops.stack([np.ones(3), np.ones(3)], axis=1).shape
-        (3, 2)
-    """
-    return jnp.stack([as_array(item) for item in x], axis=axis)
-
-
-@op
-def append(x1: Any, x2: Any, axis: int | None = None) -> jax.Array:
-    """Join two arrays along an axis; without one, flattened.
-
-    Example:
-        >>> print(staghorn.ops.append([1, 2], [[3]]))
-        [1 2 3]
-    """
-    return jnp.append(as_array(x1), as_array(x2), axis=axis)
-
-
-def _joining(function: Callable, name: str, summary: str, result: str) -> Callable:
-    def row(xs):
-        return function([as_array(x) for x in xs])
-
-    row.__name__ = row.__qualname__ = name
-    row.__doc__ = (
-        f"{summary}\n\nExample:\n"
-        f"    >>> staghorn.ops.{name}([np.ones((2, 3)), np.ones((2, 3))]).shape\n    {result}\n"
-    )
-    return op(row)
-
-
-hstack = _joining(jnp.hstack, "hstack", "Join along the second axis (the first of rows).", "(2, 6)")
-vstack = _joining(jnp.vstack, "vstack", "Join along the first axis; rows become tables.", "(4, 3)")
-dstack = _joining(jnp.dstack, "dstack", "Join along the third axis.", "(2, 3, 2)")
-
-
-@op
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list:
-    """Cut into equal parts (an int), or before the given indices.
-
-    Example:
-        >>> [part.shape for part in staghorn.ops.split(np.ones(6), [1, 3])]
-        [(1,), (2,), (3,)]
-    """
-    return jnp.split(as_array(x), indices_or_sections, axis=axis)
-
-
-@op
-def array_split(x: Any, indices_or_sections: int, axis: int = 0) -> list:
-    """Cut into nearly equal parts, the longer ones first.
-
-    Raises:
-        TypeError: if the number of parts or the axis is not an int.
-        ValueError: if the number of parts is not positive.
-
-    Example:
-        >>> [part.shape for part in staghorn.ops.array_split(np.ones(5), 2)]
-        [(3,), (2,)]
-    """
-    for label, number in (("indices_or_sections", indices_or_sections), ("axis", axis)):
-        if not isinstance(number, int):
-            raise TypeError(
-                f"array_split: {label} must be an int, got {number!r} ({type(number).__name__})."
-            )
-    if indices_or_sections <= 0:
-        raise ValueError(
-            f"array_split: indices_or_sections must be positive, got {indices_or_sections}."
-        )
-    return jnp.array_split(as_array(x), indices_or_sections, axis=axis)
-
-
-def _cutting(function: Callable, name: str, summary: str, result: str) -> Callable:
-    def row(x, indices_or_sections):
-        return function(as_array(x), indices_or_sections)
-
-    row.__name__ = row.__qualname__ = name
-    row.__doc__ = (
-        f"{summary}\n\nExample:\n"
-        f"    >>> staghorn.ops.{name}(np.ones((2, 4, 6)), 2)[0].shape\n    {result}\n"
-    )
-    return op(row)
-
-
-hsplit = _cutting(jnp.hsplit, "hsplit", "Cut along the second axis.", "(2, 2, 6)")
-vsplit = _cutting(jnp.vsplit, "vsplit", "Cut along the first axis.", "(1, 4, 6)")
-dsplit = _cutting(jnp.dsplit, "dsplit", "Cut along the third axis.", "(2, 4, 3)")
-
-
-@op
-def meshgrid(*x: Any, indexing: str = "xy") -> list:
-    """Coordinate tables from coordinate rows.
-
-    Args:
-        x: rows of coordinates.
-        indexing: "xy" (the first row runs along the second axis) or "ij". Default: "xy".
-
-    Example:
-        >>> [table.shape for table in staghorn.ops.meshgrid([1, 2, 3], [4, 5])]
-        [(2, 3), (2, 3)]
-    """
-    return list(jnp.meshgrid(*(as_array(row) for row in x), indexing=indexing))
-
-
 # --- indexing -------------------------------------------------------------------------------------
 
 
 @op
 def get_item(x: Any, key: Any) -> Any:
     """`x[key]` as a function.
+
+    (...) → what NumPy's rules of indexing give
+
+    Args:
+        x: an array.
+        key: an int, slice, array, or a tuple of such.
 
     Example:
         >>> print(staghorn.ops.get_item([1, 2, 3], slice(1, None)))
@@ -351,7 +331,14 @@ def get_item(x: Any, key: Any) -> Any:
 def take(x: Any, indices: Any, axis: int | None = None) -> jax.Array:
     """Values at the given indices along an axis; without one, of the flattened array.
 
+    (n, ...), (...) → (..., ...)        y[i] = x[indices[i]]
+
     Indices outside give NaN (the lowest number, for ints).
+
+    Args:
+        x: an array.
+        indices: ints; negative ones count from the end.
+        axis: the axis to choose along. Default: None, the array is flattened.
 
     Example:
         >>> print(staghorn.ops.take([10, 20, 30], [2, 0]))
@@ -363,6 +350,13 @@ def take(x: Any, indices: Any, axis: int | None = None) -> jax.Array:
 @op
 def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> jax.Array:
     """Values at indices that vary along the other axes, as `argsort` gives them.
+
+    (..., n), (..., m) → (..., m)
+
+    Args:
+        x: an array.
+        indices: ints, with as many axes as x.
+        axis: the axis to choose along. Default: None, the array is flattened.
 
     Example:
         >>> print(staghorn.ops.take_along_axis([[10, 20], [30, 40]], [[1], [0]], axis=1))
@@ -376,6 +370,12 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> jax.Array:
 def unravel_index(indices: Any, shape: Sequence[int]) -> tuple:
     """Places in a shape for indices into its flattened array.
 
+    (...) → one (...) for each axis of `shape`
+
+    Args:
+        indices: ints.
+        shape: sizes.
+
     Example:
         >>> [int(i) for i in staghorn.ops.unravel_index(5, (2, 3))]
         [1, 2]
@@ -386,6 +386,12 @@ def unravel_index(indices: Any, shape: Sequence[int]) -> tuple:
 @op
 def diag(x: Any, k: int = 0) -> jax.Array:
     """The k-th diagonal of a table, or a table with a row on it.
+
+    (m, n) → (min(m, n),), or (n,) → (n, n)
+
+    Args:
+        x: an array.
+        k: which diagonal; above the main one if positive. Default: 0.
 
     Example:
         >>> print(staghorn.ops.diag([[1, 2], [3, 4]]))
@@ -398,6 +404,12 @@ def diag(x: Any, k: int = 0) -> jax.Array:
 def diagflat(x: Any, k: int = 0) -> jax.Array:
     """A table with the flattened array on its k-th diagonal.
 
+    (...) → (n, n)
+
+    Args:
+        x: an array.
+        k: which diagonal; above the main one if positive. Default: 0.
+
     Example:
         >>> print(staghorn.ops.diagflat([1, 2]))
         [[1 0]
@@ -409,6 +421,14 @@ def diagflat(x: Any, k: int = 0) -> jax.Array:
 @op
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> jax.Array:
     """The diagonal of two axes, put last.
+
+    (m, n, ...) → (..., min(m, n))
+
+    Args:
+        x: an array.
+        offset: which diagonal. Default: 0.
+        axis1: the rows' axis. Default: 0.
+        axis2: the columns' axis. Default: 1.
 
     Raises:
         ValueError: if both axes are the same.
@@ -427,6 +447,12 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> jax.Arr
 def tril(x: Any, k: int = 0) -> jax.Array:
     """Zero what lies above the k-th diagonal.
 
+    (..., m, n) → (..., m, n)
+
+    Args:
+        x: an array.
+        k: which diagonal; above the main one if positive. Default: 0.
+
     Example:
         >>> print(staghorn.ops.tril([[1, 2], [3, 4]]))
         [[1 0]
@@ -438,6 +464,12 @@ def tril(x: Any, k: int = 0) -> jax.Array:
 @op
 def triu(x: Any, k: int = 0) -> jax.Array:
     """Zero what lies below the k-th diagonal.
+
+    (..., m, n) → (..., m, n)
+
+    Args:
+        x: an array.
+        k: which diagonal; above the main one if positive. Default: 0.
 
     Example:
         >>> print(staghorn.ops.triu([[1, 2], [3, 4]]))
@@ -451,6 +483,11 @@ def triu(x: Any, k: int = 0) -> jax.Array:
 def size(x: Any) -> Any:
     """The number of values.
 
+    (...) → int
+
+    Args:
+        x: an array.
+
     Example:
         >>> staghorn.ops.size(np.ones((2, 3)))
         6
@@ -460,6 +497,11 @@ def size(x: Any) -> Any:
 
 def ndim(x: Any) -> int:
     """The number of axes.
+
+    (...) → int
+
+    Args:
+        x: an array.
 
     Example:
         >>> staghorn.ops.ndim(np.ones((2, 3)))

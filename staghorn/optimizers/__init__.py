@@ -19,6 +19,8 @@ from staghorn.optimizers.adam import Nadam as Nadam
 from staghorn.optimizers.ftrl import Ftrl as Ftrl
 from staghorn.optimizers.lion import Lion as Lion
 from staghorn.optimizers.loss_scale import LossScaleOptimizer as LossScaleOptimizer
+from staghorn.optimizers.multi_optimizer import MultiOptimizer as MultiOptimizer
+from staghorn.optimizers.multi_optimizer import OptimizerMap as OptimizerMap
 from staghorn.optimizers.muon import Muon as Muon
 from staghorn.optimizers.optimizer import Optimizer as Optimizer
 from staghorn.optimizers.rmsprop import RMSprop as RMSprop
@@ -27,7 +29,7 @@ from staghorn.optimizers.sgd import SGD as SGD
 
 _CLASSES = (
     SGD, RMSprop, Adam, AdamW, Adamax, Nadam, Lamb, Adagrad, Adadelta, Adafactor, Lion, Ftrl,
-    Muon, ScheduleFreeAdamW, LossScaleOptimizer,
+    Muon, ScheduleFreeAdamW, LossScaleOptimizer, MultiOptimizer, OptimizerMap,
 )  # fmt: skip
 
 FAMILY = Family(
@@ -46,9 +48,11 @@ __all__ = [
     "Lamb",
     "Lion",
     "LossScaleOptimizer",
+    "MultiOptimizer",
     "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
     "ScheduleFreeAdamW",
     "deserialize",

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn import config
-from staghorn.engine.arguments import Interval, Is, NonNegative, Positive
+from staghorn.engine.arguments import Interval, Is, NonNegative, Positive, check_name
 from staghorn.engine.jax_internals import is_tracer
 from staghorn.engine.naming import auto_name
 from staghorn.engine.scope import functionalize
@@ -135,6 +135,7 @@ class Optimizer(OptimizerState):
     ) -> None:
         if kwargs:
             learning_rate = messages.decaying(type(self), learning_rate, kwargs)
+        check_name(type(self).__name__, name, without="/")
         messages.check_clipping(type(self).__name__, clipnorm, clipvalue, global_clipnorm)
         messages.check_accumulation(type(self).__name__, gradient_accumulation_steps)
         super().__init__(name or auto_name(type(self).__name__))

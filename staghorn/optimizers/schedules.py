@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from staghorn import config
-from staghorn.engine.arguments import Is, Positive
+from staghorn.engine.arguments import Each, Is, Positive
 from staghorn.engine.registry import Family, missing_names
 from staghorn.engine.serialization import Configurable
 
@@ -121,6 +121,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         [1.0, 0.5, 0.1]
     """
 
+    arguments = {"boundaries": Each(Is(float), empty=True), "values": Each(Is(float))}
+
     def __init__(
         self, boundaries: list[float], values: list[float], name: str = "PiecewiseConstant"
     ) -> None:
@@ -128,7 +130,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             raise ValueError(
                 "PiecewiseConstantDecay: values must have one element more than boundaries "
                 f"(a rate before, between and after), got {len(boundaries)} boundaries "
-                f"{boundaries} and {len(values)} values {values}."
+                f"{boundaries!r} and {len(values)} values {values!r}."
             )
         self.boundaries = boundaries
         self.values = values

@@ -355,7 +355,26 @@ class _Files(_Pictures):
 class DirectoryIterator(_Files):
     """Endless batches of pictures in folders; `ImageDataGenerator.flow_from_directory` returns one.
 
-    Args: those of `flow_from_directory`, after the folder and the generator.
+    Args:
+        directory: the folder that holds them.
+        image_data_generator: what changes the pictures, an `ImageDataGenerator`, or None.
+        target_size: (height, width). Default: (256, 256).
+        color_mode: "rgb", "rgba" or "grayscale". Default: "rgb".
+        classes: names of the folders to use, in this order. Default: None (all, sorted).
+        class_mode: what goes with the pictures: "categorical" (one-hot rows), "binary" or
+            "sparse" (numbers), "input" (the pictures themselves), or None. Default:
+            "categorical".
+        batch_size: int. Default: 32.
+        shuffle: bool. Default: True.
+        seed: int, or None. Default: None.
+        data_format, dtype: of the pictures. Default: None, those of the configuration.
+        save_to_dir: folder into which a copy of each changed picture goes. Default: None.
+        save_prefix: beginning of their names. Default: "".
+        save_format: their format. Default: "png".
+        follow_links: bool, whether to go into linked folders. Default: False.
+        subset: "training" or "validation", with `validation_split`. Default: None (all).
+        interpolation: see `load_img`. Default: "nearest".
+        keep_aspect_ratio: see `load_img`. Default: False.
 
     Attributes:
         class_indices: dict from the class's name to its number.
@@ -407,7 +426,30 @@ class DirectoryIterator(_Files):
 class DataFrameIterator(_Files):
     """Endless batches of pictures named in a table; `flow_from_dataframe` returns one.
 
-    Args: those of `flow_from_dataframe`, with the generator after the folder.
+    Args:
+        dataframe: the table.
+        directory: folder that holds the files. Default: None (the names are complete).
+        image_data_generator: what changes the pictures. Default: None, nothing.
+        x_col: column of names. Default: "filename".
+        y_col: column of classes or values; a list of columns for "multi_output" and "raw".
+            Default: "class".
+        weight_col: column of sample weights. Default: None.
+        target_size: (height, width). Default: (256, 256).
+        color_mode: "rgb", "rgba" or "grayscale". Default: "rgb".
+        classes: the classes to use, in this order. Default: None (all, sorted).
+        class_mode: "categorical", "binary", "sparse", "input", "raw" (the column's values),
+            "multi_output" (one array per column) or None. Default: "categorical".
+        batch_size: int. Default: 32.
+        shuffle: bool. Default: True.
+        seed: int, or None. Default: None.
+        data_format, dtype: of the pictures. Default: "channels_last", "float32".
+        save_to_dir: folder into which a copy of each changed picture goes. Default: None.
+        save_prefix: beginning of their names. Default: "".
+        save_format: their format. Default: "png".
+        subset: "training" or "validation", with `validation_split`. Default: None (all).
+        interpolation: see `load_img`. Default: "nearest".
+        validate_filenames: bool, whether rows without a picture are left out. Default: True.
+        keep_aspect_ratio: see `load_img`. Default: False.
 
     Attributes:
         class_indices: dict from the class's name to its number.

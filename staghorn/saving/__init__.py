@@ -12,6 +12,7 @@ from staghorn.engine.serialization import (
 from staghorn.engine.serialization import serialize_keras_object as serialize_keras_object
 from staghorn.saving.errors import CorruptFileError as CorruptFileError
 from staghorn.saving.errors import UnsafeFileError as UnsafeFileError
+from staghorn.saving.file_editor import KerasFileEditor as KerasFileEditor
 from staghorn.saving.inspection import inspect as inspect
 from staghorn.saving.models import load_model as load_model
 from staghorn.saving.models import model_from_json as model_from_json
@@ -22,6 +23,7 @@ from staghorn.saving.weights import save_weights as save_weights
 __all__ = [
     "CorruptFileError",
     "CustomObjectScope",
+    "KerasFileEditor",
     "UnsafeFileError",
     "custom_object_scope",
     "deserialize_keras_object",

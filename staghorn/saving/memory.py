@@ -57,7 +57,7 @@ def read_memory(file: BinaryIO, size: int, look: Callable[[Any], Any] | None = N
         looks = []
         for start in range(0, size, _BLOCK):
             block = memory[start : start + _BLOCK]
-            _fill(file, memoryview(block))
+            _fill(file, block.data)
             if look is not None:
                 looks.append(thread.submit(look, block))
         for done in looks:

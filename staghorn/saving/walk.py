@@ -50,8 +50,8 @@ def walk(root: Any) -> list[tuple[str, Any]]:
 
 
 def own_variables(layer: Any) -> list[Variable]:
-    """Return the variables of a layer itself, in the order of files: as they were created."""
-    return [*layer._trainable_variables, *layer._non_trainable_variables]
+    """Return the variables of a layer itself, in the order of files."""
+    return layer._stored()
 
 
 def _visit(item: Any, path: str, found: dict[int, tuple[str, Any]]) -> None:

@@ -31,6 +31,11 @@ _NOT_BUILT = """\
 '{name}' ({cls}) has no weights yet, since it was not built. Call it on data first, or
 build it from a shape:    model.build(input_shape)"""
 
+_OTHERS = (
+    "The optimizer's state in {where} was made for other weights than the model trains: layers "
+    "were frozen, thawed, quantized or given LoRA after compile(). It is left out, and training "
+    "goes on with fresh state. Call compile() before save() to say so."
+)
 _SAME_OPTIMIZER = (
     "It must be the same optimizer with the same options, for the same trainable weights."
 )
@@ -245,8 +250,11 @@ def restore(
         if isinstance(item, Optimizer):
             _build_optimizer(model, item, entry)
             entry = modern_entry(item, entry)
-            found = list(_optimizer_problems(item, entry, optimizer_state))
             wanted = bool(entry)
+            if optimizer_state == "required" and _trained_others(model, item, entry):
+                warnings.warn(_OTHERS.format(where=file.where), stacklevel=user_level())
+                continue
+            found = list(_optimizer_problems(item, entry, optimizer_state))
         else:
             found = list(_layer_problems(item, entry))
             wanted = True
@@ -334,6 +342,13 @@ def _shapes(found: list[tuple[tuple[int, ...], str]]) -> str:
 def _build_optimizer(model: Any, optimizer: Optimizer, entry: Entry) -> None:
     if entry and not optimizer.built and optimizer is getattr(model, "optimizer", None):
         optimizer.build(model.trainable_variables)
+
+
+def _trained_others(model: Any, optimizer: Optimizer, entry: Entry) -> bool:
+    """Say whether the state in a file is whole, but for other weights than are trained now."""
+    own, found = len(optimizer._stored_variables), list(entry.shapes.values())
+    shapes = {weight.shape for weight in model.weights} | {()}
+    return len(found) not in (0, 1, 2, own) and all(shape in shapes for shape, _ in found)
 
 
 def _optimizer_problems(optimizer: Optimizer, entry: Entry, state: OptimizerState) -> Iterator[str]:

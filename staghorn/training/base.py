@@ -271,6 +271,10 @@ class TrainerBase:
             self._compiled_metrics.update_state(outputs, y, y_pred, sample_weight)
         return self.get_metrics_result()
 
+    def _host_encoded(self, x: Any) -> Any:
+        """Return x after the layers that take strings, if the model begins with such."""
+        return x
+
     def _output_map(self, y_pred: Any) -> OutputMap:
         return OutputMap(y_pred, getattr(self, "output_names", None))
 

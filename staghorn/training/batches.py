@@ -48,6 +48,7 @@ class BatchChecker:
     def __init__(self, what: str, advice: str = "") -> None:
         self.what = what
         self.advice = f" {advice}" if advice else ""
+        self.strings = False  # whether inputs may be strings
         self.first: list[tuple[str, Any, tuple]] | None = None
 
     def __call__(self, batch: Any, label: Any) -> tuple:
@@ -97,7 +98,7 @@ class BatchChecker:
                 f"{what} is a single number, {part!r}; a batch has a row for each sample."
                 f"{self.advice}"
             )
-        arrays = to_arrays(part, what)
+        arrays = to_arrays(part, what, self.strings and what.startswith("x"))
         if any(isinstance(leaf, LargeArray) for leaf in tree.flatten(arrays)):
             # Rows of a file, still unread: a batch is wanted whole.
             arrays = tree.map_structure(np.asarray, arrays)

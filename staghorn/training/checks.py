@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -152,6 +153,24 @@ def _takes_two(function: Callable) -> bool:
     except ValueError:  # written in C: it has no signature
         return True
     return True
+
+
+def limited(name: str, most: int | None, wanted: int | None, there: int | None = None) -> Any:
+    """Return how many steps or epochs to take: what is wanted, up to the limit of `config`.
+
+    Args:
+        name: what is counted, for the warning.
+        most: the limit, None or 0 for none.
+        wanted: what the caller asked for, None for all there are.
+        there: how many there are, if that is known.
+    """
+    count = wanted or there
+    if not most or (count is not None and count <= most):
+        return wanted
+    warnings.warn(
+        f"Limiting {name} to {most}, as staghorn.config.set_max_{name} asks.", stacklevel=3
+    )
+    return most
 
 
 @contextmanager

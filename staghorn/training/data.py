@@ -13,6 +13,7 @@ import numpy as np
 from staghorn import config
 from staghorn.engine import tree
 from staghorn.engine.dtypes import is_float
+from staghorn.layers.call import is_text
 from staghorn.training.large import LargeArray, take
 
 # Arrays up to this size (all of x, y and weights together) live on the device for the whole
@@ -29,6 +30,9 @@ Each row of x needs its row in y (and in sample_weight). Check how they were cut
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     """Split what `train_step` gets into x, y and sample weights.
+
+    Args:
+        data: x alone, or a tuple or list (x, y) or (x, y, sample_weight).
 
     Example:
         >>> staghorn.training.data.unpack_x_y_sample_weight((1, 2))
@@ -48,6 +52,11 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
     """Put x, y and sample weights into the form that `train_step` gets.
 
+    Args:
+        x: inputs.
+        y: targets. Default: None.
+        sample_weight: weights. Default: None.
+
     Example:
         >>> staghorn.training.data.pack_x_y_sample_weight(1, 2)
         (1, 2)
@@ -57,16 +66,21 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
     return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
-def to_array(value: Any, what: str) -> np.ndarray | jax.Array | LargeArray:
+def to_array(
+    value: Any, what: str, strings: bool = False
+) -> np.ndarray | jax.Array | LargeArray:
     """Turn one thing that holds numbers into an array; floats become `floatx()`.
 
-    Arrays in files, and arrays that are too large to hold twice, are cast row by row later.
+    With `strings`, those are left as they are: the model takes them. Arrays in files, and arrays
+    that are too large to hold twice, are cast row by row later.
     """
     if isinstance(value, jax.Array):
         return value.astype(config.floatx()) if is_float(value.dtype) else value
     if isinstance(value, LargeArray):
         return value
     _check_kind(value, what)
+    if strings and is_text(value) and np.ndim(value):
+        return value if isinstance(value, np.ndarray) else np.asarray(value, dtype=object)
     kind = type(value).__module__.split(".", 1)[0]
     if kind == "h5py" or (isinstance(value, np.ndarray) and value.nbytes > RESIDENT_BYTES):
         return _large(value, what)
@@ -161,7 +175,11 @@ def _conversion(array: np.ndarray, what: str) -> str:
         array.astype("float32")
     except (TypeError, ValueError):
         if not what.startswith("y"):
-            return "Pass an array of numbers; encode text and categories as numbers first."
+            return (
+                "Pass an array of numbers; encode text and categories as numbers first, for "
+                "instance with layers.TextVectorization or layers.StringLookup (inside a model, if "
+                "that is Sequential or Functional, else before fit)."
+            )
         return (
             "Number the classes: classes, y = np.unique(y, return_inverse=True); "
             "classes[i] is then the name of class i."
@@ -182,7 +200,7 @@ def _check_kind(value: Any, what: str) -> None:
         )
 
 
-def to_arrays(nest: Any, what: str) -> Any:
+def to_arrays(nest: Any, what: str, strings: bool = False) -> Any:
     """Turn a nest of things that hold numbers into a nest of arrays.
 
     A list of numbers, or of lists of numbers, is one array; a list of arrays is several.
@@ -190,17 +208,20 @@ def to_arrays(nest: Any, what: str) -> Any:
     if nest is None:
         return None
     if isinstance(nest, dict):
-        return {key: to_arrays(value, f"{what}[{key!r}]") for key, value in nest.items()}
+        return {key: to_arrays(v, f"{what}[{key!r}]", strings) for key, v in nest.items()}
     if isinstance(nest, (list, tuple)):
         if not nest:
             raise ValueError(f"{what} is empty.")
+        if strings and is_text(nest) and _holds_numbers(nest):
+            return np.asarray(nest, dtype=object)
         if _holds_numbers(nest):
             try:
                 return to_array(np.asarray(nest), what)
             except ValueError:
                 return to_array(np.asarray(nest, dtype=object), what)
-        return type(nest)(to_arrays(value, f"{what}[{i}]") for i, value in enumerate(nest))
-    return to_array(nest, what)
+        parts = (to_arrays(value, f"{what}[{i}]", strings) for i, value in enumerate(nest))
+        return type(nest)(parts)
+    return to_array(nest, what, strings)
 
 
 def _holds_numbers(items: Any) -> bool:

@@ -56,6 +56,10 @@ class Source:
         self.what = what
         self._check = BatchChecker(what, advice)
 
+    def take_strings(self, wanted: bool) -> None:
+        """Let inputs be strings, for a model that takes them."""
+        self._check.strings = wanted
+
     @property
     def num_batches(self) -> int | None:
         """Number of batches in a pass, or None where nobody knows."""

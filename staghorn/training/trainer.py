@@ -11,6 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from staghorn import config
 from staghorn.callbacks.backup_and_restore import Resume
 from staghorn.callbacks.callback_list import CallbackList
 from staghorn.callbacks.history import History
@@ -23,6 +24,7 @@ from staghorn.training.checks import (
     check_class_weight,
     check_verbose,
     leaks_explained,
+    limited,
     modern_call,
     whole_steps,
 )
@@ -113,13 +115,12 @@ class Trainer(TrainerBase):
         """
         if kwargs:
             return Trainer.fit(**modern_call(Trainer.fit, locals()))
+        epochs = limited("epochs", config.max_epochs(), epochs)
         steps_per_epoch = whole_steps("steps_per_epoch", steps_per_epoch)
         validation_steps = whole_steps("validation_steps", validation_steps)
         check_verbose("fit", verbose)
         self._assert_compiled("fit")
-        _check_counts("fit", batch_size=batch_size, epochs=epochs, steps_per_epoch=steps_per_epoch)
-        _check_counts("fit", validation_steps=validation_steps)
-        _check_counts("fit", validation_batch_size=validation_batch_size)
+        _check_counts("fit", locals())
         _check_frequency(validation_freq)
         shuffle = _check_shuffle(shuffle)
         with ExitStack() as opened:
@@ -132,7 +133,7 @@ class Trainer(TrainerBase):
                 if validation_split and validation_data is None:
                     raise ValueError(_NO_SPLIT.format(what=stream.source.what))
             else:
-                data = _standardize(x, y, sample_weight)
+                data = _standardize(self, x, y, sample_weight)
                 if validation_data is None and validation_split:
                     data, validation_data = split_rows(data, validation_split)
                 data = _with_class_weights(data, class_weight)
@@ -144,7 +145,7 @@ class Trainer(TrainerBase):
                 size = validation_batch_size or batch_size
                 validation = self._validation_feed(validation_data, size, validation_steps)
                 opened.callback(validation.close)
-            steps = steps_per_epoch or feed.steps_per_epoch
+            steps = feed.steps or feed.steps_per_epoch
             callbacks = callbacks if resume is None else [callbacks or [], Resume(resume)]
             calls = self._calls(callbacks, verbose, steps, epochs, add_history=True)
             opened.callback(setattr, self, "_run", None)  # it holds the data
@@ -192,7 +193,8 @@ class Trainer(TrainerBase):
         if stream is not None:
             return stream
         call = "fit(..., validation_data=(x_val, y_val))"
-        return self._feed(_validation_arrays(data), batch_size, steps, "validation_data", call=call)
+        arrays = _validation_arrays(self, data)
+        return self._feed(arrays, batch_size, steps, "validation_data", call=call)
 
     def _stream(
         self,
@@ -215,16 +217,18 @@ class Trainer(TrainerBase):
                 raise ValueError(_IN_BATCHES.format(method=method, what=source.what, name=other))
 
         seen: set[Any] = set()
+        source.take_strings(self._takes_strings)  # type: ignore[attr-defined]
 
         def prepare(batch: Any) -> Any:
             x, *rest = _with_class_weights(unpack_x_y_sample_weight(batch), class_weight)
-            x = sole_input(self, x)
+            x = sole_input(self, self._host_encoded(x))
             shapes = tuple(a.shape[1:] for a in tree.flatten(x) if a is not None)
             if shapes not in seen:  # sizes may change from batch to batch, where the model allows
                 seen.add(shapes)
                 check_inputs(self, x, f"{source.what}")
             return pack_x_y_sample_weight(x, *rest)
 
+        steps = limited("steps_per_epoch", config.max_steps_per_epoch(), steps, source.num_batches)
         feed = StreamFeed(source, steps, prepare, argument)
         if method != "predict":  # its batches are inputs alone, and `prepare` checks those
             self._check_data(feed, "" if name == "x" else name, f"{method}(batches)")
@@ -281,6 +285,8 @@ class Trainer(TrainerBase):
             batch_size = 32 if steps is None else -(-count_rows(data) // steps)
         seed = make_shuffle_seed() if shuffle else 0
         packed = pack_x_y_sample_weight(sole_input(self, data[0]), *data[1:])
+        every = -(-count_rows(data) // batch_size)
+        steps = limited("steps_per_epoch", config.max_steps_per_epoch(), steps, every)
         feed = ArrayFeed(packed, batch_size, shuffle=shuffle, seed=seed, steps=steps)
         self._check_data(feed, what, call)
         return feed
@@ -330,15 +336,16 @@ class Trainer(TrainerBase):
         steps = whole_steps("steps", steps)
         check_verbose("evaluate", verbose)
         self._assert_compiled("evaluate")
-        _check_counts("evaluate", batch_size=batch_size, steps=steps)
+        _check_counts("evaluate", locals())
         stream = self._stream("evaluate", x, y, sample_weight, steps, argument="steps")
         with closing(
             stream
             or self._feed(
-                _standardize(x, y, sample_weight), batch_size, steps, call="evaluate(x, y)"
+                _standardize(self, x, y, sample_weight), batch_size, steps, call="evaluate(x, y)"
             )
         ) as feed:
-            calls = self._calls(callbacks, verbose, steps or feed.steps_per_epoch)
+            steps = feed.steps or feed.steps_per_epoch
+            calls = self._calls(callbacks, verbose, steps)
             return self._in_form(self._evaluator(feed, calls)(), return_dict)
 
     def _in_form(self, logs: dict[str, Any], return_dict: bool) -> Any:
@@ -390,16 +397,18 @@ class Trainer(TrainerBase):
             return Trainer.predict(**modern_call(Trainer.predict, locals()))
         steps = whole_steps("steps", steps)
         check_verbose("predict", verbose)
-        _check_counts("predict", batch_size=batch_size, steps=steps)
+        _check_counts("predict", locals())
         feed = self._stream("predict", x, None, None, steps, argument="steps")
         if feed is not None:
             with closing(feed):
                 calls = self._calls(callbacks, verbose, feed.steps_per_epoch)
                 return predict_batches(self, feed.batches(0), calls)
-        x = sole_input(self, to_arrays(x, "x"))
+        x = sole_input(self, to_arrays(self._host_encoded(x), "x"))
         rows = count_rows(x)
         check_inputs(self, x, "")
         size = batch_size or (32 if steps is None else -(-rows // steps))
+        most = config.max_steps_per_epoch()
+        steps = limited("steps_per_epoch", most, steps, -(-rows // size))
         if steps is not None:
             rows = min(rows, steps * size)
             x = tree.map_structure(lambda a: a[:rows], x)
@@ -433,7 +442,7 @@ class Trainer(TrainerBase):
     def _on_batch(
         self, mode: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool
     ) -> Any:
-        data = _with_class_weights(_standardize(x, y, sample_weight), class_weight)
+        data = _with_class_weights(_standardize(self, x, y, sample_weight), class_weight)
         feed = self._feed(data, count_rows(data), None, call=f"{mode}_on_batch(x, y)")
         with self._metrics_kept():
             return self._in_form(self._one_batch(mode, feed), return_dict)
@@ -450,17 +459,18 @@ class Trainer(TrainerBase):
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch as NumPy arrays."""
-        x = sole_input(self, to_arrays(x, "x"))
+        x = sole_input(self, to_arrays(self._host_encoded(x), "x"))
         check_inputs(self, x, "")
         rows = count_rows(x)
         return predict_arrays(self, x, rows, rows, CallbackList())
 
 
-def _standardize(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+def _standardize(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
     """Turn user data into nests of arrays with equal numbers of rows."""
     if x is None:
         raise ValueError("The data is None: pass x=... (and y=...), arrays with equal rows.")
-    data = to_arrays(x, "x"), to_arrays(y, "y"), to_arrays(sample_weight, "sample_weight")
+    x = to_arrays(model._host_encoded(x), "x")
+    data = x, to_arrays(y, "y"), to_arrays(sample_weight, "sample_weight")
     count_rows(data)
     return data
 
@@ -493,13 +503,13 @@ def _warn_of_short_epochs(feed: ArrayFeed, steps: int | None, epochs: int) -> No
         )
 
 
-def _validation_arrays(data: Any) -> tuple[Any, Any, Any]:
+def _validation_arrays(model: Any, data: Any) -> tuple[Any, Any, Any]:
     if not isinstance(data, (list, tuple)) or not 1 <= len(data) <= 3:
         raise ValueError(
             "fit: validation_data must be (x, y) or (x, y, sample_weight), "
             f"got {type(data).__name__}."
         )
-    return _standardize(*unpack_x_y_sample_weight(tuple(data)))
+    return _standardize(model, *unpack_x_y_sample_weight(tuple(data)))
 
 
 def _validates(epoch: int, freq: Any) -> bool:
@@ -508,8 +518,14 @@ def _validates(epoch: int, freq: Any) -> bool:
     return epoch + 1 in freq
 
 
-def _check_counts(method: str, **counts: Any) -> None:
-    for name, value in counts.items():
+_COUNTS = (
+    "batch_size", "epochs", "steps", "steps_per_epoch", "validation_steps", "validation_batch_size"
+)  # fmt: skip
+
+
+def _check_counts(method: str, given: dict[str, Any]) -> None:
+    for name in _COUNTS:
+        value = given.get(name)
         if value is not None and (
             isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1
         ):

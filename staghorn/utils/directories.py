@@ -111,6 +111,16 @@ def subfolders(folder: str) -> list[str]:
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
 
 
+def _stacked(samples: list) -> np.ndarray:
+    """Return samples as one array: strings as objects, shorter arrays filled up with zeros."""
+    if isinstance(samples[0], str):
+        return np.array(samples, dtype=object)
+    longest = max(map(len, samples))
+    return np.stack(
+        [np.pad(x, ((0, longest - len(x)), *((0, 0),) * (x.ndim - 1))) for x in samples]
+    )
+
+
 class FileDataset(PyDataset):
     """Batches of files and their labels, read when they are needed.
 
@@ -155,7 +165,7 @@ class FileDataset(PyDataset):
         place = self._batches[index] * (self.batch_size or 1)  # IndexError past the end
         rows = self._order[place : place + (self.batch_size or 1)]
         x: Any = [self._read(self.file_paths[row]) for row in rows]
-        x = np.array(x, dtype=object if isinstance(x[0], str) else None)
+        x = _stacked(x)
         parts = (x,) if self.labels is None else (x, self.labels[rows])
         if self.batch_size is None:
             parts = tuple(part[0] for part in parts)
@@ -270,7 +280,7 @@ def image_dataset_from_directory(
 
     split = validation_split, subset
     found = directory, labels, label_mode, class_names, PICTURES, follow_links, verbose
-    return _datasets(name, found, read, batch_size, shuffle, seed, split, format)
+    return datasets_of_files(name, found, read, batch_size, shuffle, seed, split, format)
 
 
 def text_dataset_from_directory(
@@ -329,10 +339,10 @@ def text_dataset_from_directory(
     split = validation_split, subset
     found = directory, labels, label_mode, class_names, (".txt",), follow_links, verbose
     name = "text_dataset_from_directory"
-    return _datasets(name, found, read, batch_size, shuffle, seed, split, format)
+    return datasets_of_files(name, found, read, batch_size, shuffle, seed, split, format)
 
 
-def _datasets(
+def datasets_of_files(
     name: str, found: tuple, read: Callable[[str], Any], batch_size: int | None, shuffle: bool,
     seed: int | None, split: tuple[float | None, str | None], format: str,
 ) -> Any:  # fmt: skip

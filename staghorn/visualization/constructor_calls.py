@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from staghorn import constraints, dtype_policies, initializers
+from staghorn import constraints, dtype_policies, initializers, layers
 from staghorn.engine import naming
 from staghorn.engine import serialization as configs
 from staghorn.engine.scope import abstractly
@@ -132,6 +132,9 @@ class Constructors:
             if not inspect.isfunction(thing):
                 module = str(configs.keras_path(thing)[0]).replace("keras", "staghorn", 1)
             if module == "staghorn.layers":
+                public = vars(layers)  # one class has another name there: GroupQueryAttention
+                if name not in public:
+                    name = next((n for n, found in public.items() if found is thing), name)
                 return f"layers.{name}"
             return f"{module.replace('staghorn', self.package, 1)}.{name}"
         if module != "__main__" and getattr(sys.modules.get(module), name, None) is thing:

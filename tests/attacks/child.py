@@ -333,7 +333,8 @@ ENTRIES = {
     f.__name__: f
     for f in (
         load_model, load_weights, load_weights_from, model_from_json, from_config,
-        layer_from_config, clone, deserialize, in_a_thread, unpickle, resume, backup, resolve, misbehave,
+        layer_from_config, clone, deserialize, in_a_thread, unpickle, resume, backup, resolve,
+        misbehave,
     )
 }  # fmt: skip
 NEED_MODEL = ("load_weights", "load_weights_from", "resume", "backup")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
 
 import staghorn
@@ -66,11 +67,49 @@ def _layer(make: Callable[[], Any], **kwargs: Any) -> Row:
 IMAGE = (2, 2, 2)
 SEQUENCE = (4, 2)
 
+
+def _coloured(make: Callable[[], Any]) -> Row:
+    """A random layer that takes images with 3 channels, in [0, 1]."""
+
+    def made() -> Any:
+        return layers.Pipeline([layers.Conv2D(3, 1, activation="sigmoid"), make()])
+
+    return _layer(made, before=IMAGE, random=True, augments=True)
+
+
+@staghorn.saving.register_keras_serializable()
+def scaled(params, inputs):
+    """Multiply by parameters, as a function of JAX."""
+    return inputs * params["scale"][None]
+
+
+@staghorn.saving.register_keras_serializable()
+def scale_of(rng, inputs):
+    """The parameters of `scaled` for inputs of a shape."""
+    return {"scale": jax.random.uniform(rng, inputs.shape[1:])}
+
+
 LAYERS: dict[str, Row] = {
     "Activation": _layer(lambda: layers.Activation("tanh"), steps=True),
+    "ActivityRegularization": _layer(lambda: layers.ActivityRegularization(0.01, 0.1), steps=True),
+    "AdaptiveAveragePooling1D": _layer(lambda: layers.AdaptiveAveragePooling1D(3), before=SEQUENCE),
+    "AdaptiveAveragePooling2D": _layer(
+        lambda: layers.AdaptiveAveragePooling2D((2, 1)), before=IMAGE
+    ),
+    "AdaptiveAveragePooling3D": _layer(
+        lambda: layers.AdaptiveAveragePooling3D((1, 2, 1)), before=(2, 2, 1, 2)
+    ),
+    "AdaptiveMaxPooling1D": _layer(lambda: layers.AdaptiveMaxPooling1D(3), before=SEQUENCE),
+    "AdaptiveMaxPooling2D": _layer(lambda: layers.AdaptiveMaxPooling2D((2, 1)), before=IMAGE),
+    "AdaptiveMaxPooling3D": _layer(
+        lambda: layers.AdaptiveMaxPooling3D((1, 2, 1)), before=(2, 2, 1, 2)
+    ),
     "Add": _layer(layers.Add, pair=True),
     "AdditiveAttention": _layer(layers.AdditiveAttention, before=SEQUENCE, pair=True),
+    "AlphaDropout": _layer(lambda: layers.AlphaDropout(0.3), random=True, steps=True),
     "Attention": _layer(lambda: layers.Attention(True), before=SEQUENCE, pair=True),
+    "AugMix": _coloured(lambda: layers.AugMix((0, 1), 1, 1, all_ops=False)),
+    "AutoContrast": _layer(lambda: layers.AutoContrast((-1, 1)), before=IMAGE),
     "Average": _layer(layers.Average, pair=True),
     "AveragePooling1D": _layer(lambda: layers.AveragePooling1D(3, 2, "same"), before=SEQUENCE),
     "AveragePooling2D": _layer(lambda: layers.AveragePooling2D(2), before=IMAGE),
@@ -79,8 +118,12 @@ LAYERS: dict[str, Row] = {
     ),
     "BatchNormalization": _layer(layers.BatchNormalization, steps=True),
     "Bidirectional": _layer(lambda: layers.Bidirectional(layers.GRU(2)), before=SEQUENCE),
+    "CategoryEncoding": _layer(lambda: layers.CategoryEncoding(5, "count"), ids=True),
     "CenterCrop": _layer(lambda: layers.CenterCrop(1, 2), before=IMAGE),
     "Concatenate": _layer(layers.Concatenate, pair=True),
+    "ContrastLimitedAdaptiveHistogramEqualization": _layer(
+        lambda: layers.ContrastLimitedAdaptiveHistogramEqualization((-1, 1)), before=IMAGE
+    ),
     "Conv1D": _layer(
         lambda: layers.Conv1D(3, 2, padding="causal", dilation_rate=2), before=SEQUENCE
     ),
@@ -91,19 +134,29 @@ LAYERS: dict[str, Row] = {
     ),
     "Conv3D": _layer(lambda: layers.Conv3D(3, 2, padding="same"), before=(2, 2, 1, 2)),
     "Conv3DTranspose": _layer(lambda: layers.Conv3DTranspose(3, 2), before=(2, 2, 1, 2)),
+    "ConvLSTM1D": _layer(lambda: layers.ConvLSTM1D(2, 2, return_sequences=True), before=(2, 2, 2)),
+    "ConvLSTM2D": _layer(
+        lambda: layers.ConvLSTM2D(2, 2, return_sequences=True), before=(2, 2, 2, 1)
+    ),
+    "ConvLSTM3D": _layer(
+        lambda: layers.ConvLSTM3D(2, 1, return_sequences=True), before=(2, 2, 1, 1, 2)
+    ),
     "Cropping1D": _layer(layers.Cropping1D, before=SEQUENCE),
     "Cropping2D": _layer(lambda: layers.Cropping2D(((1, 0), (0, 1))), before=IMAGE),
     "Cropping3D": _layer(lambda: layers.Cropping3D((0, (1, 0), 0)), before=(2, 2, 1, 2)),
+    "CutMix": _layer(layers.CutMix, before=IMAGE, random=True, augments=True),
     "Dense": _layer(lambda: layers.Dense(5, kernel_regularizer="l2"), steps=True),
     "DepthwiseConv1D": _layer(
         lambda: layers.DepthwiseConv1D(2, depth_multiplier=2), before=SEQUENCE
     ),
     "DepthwiseConv2D": _layer(lambda: layers.DepthwiseConv2D(2, padding="same"), before=IMAGE),
+    "Discretization": _layer(lambda: layers.Discretization([-0.5, 0.0, 0.5], output_mode="count")),
     "Dot": _layer(lambda: layers.Dot(axes=1), pair=True),
     "Dropout": _layer(lambda: layers.Dropout(0.3), random=True, steps=True),
     "ELU": _layer(layers.ELU, steps=True),
     "EinsumDense": _layer(lambda: layers.EinsumDense("ab,bc->ac", 3, bias_axes="c")),
     "Embedding": _layer(lambda: layers.Embedding(5, 3), ids=True),
+    "Equalization": _layer(lambda: layers.Equalization((-1, 1)), before=IMAGE, augments=True),
     "Flatten": _layer(layers.Flatten, before=SEQUENCE),
     "GRU": _layer(lambda: layers.GRU(3), before=SEQUENCE),
     "GaussianDropout": _layer(lambda: layers.GaussianDropout(0.3), random=True, steps=True),
@@ -115,17 +168,30 @@ LAYERS: dict[str, Row] = {
     "GlobalMaxPooling2D": _layer(layers.GlobalMaxPooling2D, before=IMAGE),
     "GlobalMaxPooling3D": _layer(layers.GlobalMaxPooling3D, before=(2, 2, 1, 2)),
     "GroupNormalization": _layer(lambda: layers.GroupNormalization(2)),
+    "GroupQueryAttention": _layer(
+        lambda: layers.GroupQueryAttention(3, 4, 2), before=SEQUENCE, twice=True
+    ),
+    "Hashing": _layer(lambda: layers.Hashing(3, output_mode="count"), ids=True),
+    "IntegerLookup": _layer(
+        lambda: layers.IntegerLookup(vocabulary=[3, 1], output_mode="count"), ids=True
+    ),
     "Identity": _layer(layers.Identity, steps=True),
+    "JaxLayer": _layer(lambda: layers.JaxLayer(scaled, scale_of)),
     "LSTM": _layer(lambda: layers.LSTM(3, return_sequences=True), before=SEQUENCE),
     "Lambda": _layer(lambda: layers.Lambda(staghorn.activations.softplus)),
     "LayerNormalization": _layer(layers.LayerNormalization, steps=True),
     "LeakyReLU": _layer(layers.LeakyReLU, steps=True),
     "Masking": _layer(layers.Masking, before=SEQUENCE),
+    "MaxNumBoundingBoxes": _layer(lambda: layers.MaxNumBoundingBoxes(3), before=IMAGE),
     "MaxPooling1D": _layer(lambda: layers.MaxPooling1D(3, 2, "same"), before=SEQUENCE),
     "MaxPooling2D": _layer(layers.MaxPooling2D, before=IMAGE),
     "MaxPooling3D": _layer(lambda: layers.MaxPooling3D(2, padding="same"), before=(2, 2, 1, 2)),
     "Maximum": _layer(layers.Maximum, pair=True),
+    "MelSpectrogram": _layer(
+        lambda: layers.MelSpectrogram(4, 2, sampling_rate=800, num_mel_bins=3, power_to_db=False)
+    ),
     "Minimum": _layer(layers.Minimum, pair=True),
+    "MixUp": _layer(layers.MixUp, before=IMAGE, random=True, augments=True),
     "MultiHeadAttention": _layer(
         lambda: layers.MultiHeadAttention(2, 3, dropout=0.2),
         before=SEQUENCE,
@@ -136,14 +202,57 @@ LAYERS: dict[str, Row] = {
     "Normalization": _layer(layers.Normalization, steps=True),
     "PReLU": _layer(layers.PReLU, steps=True),
     "Permute": _layer(lambda: layers.Permute((2, 1)), before=SEQUENCE),
+    "Pipeline": _layer(
+        lambda: layers.Pipeline([layers.Dense(5), layers.Activation("tanh")]), steps=True
+    ),
     "RMSNormalization": _layer(layers.RMSNormalization),
     "RNN": _layer(lambda: layers.RNN([layers.GRUCell(3), layers.LSTMCell(2)]), before=SEQUENCE),
+    "RandAugment": _coloured(lambda: layers.RandAugment((0, 1))),
+    "RandomBrightness": _layer(
+        lambda: layers.RandomBrightness(0.5, (-5, 5)), before=IMAGE, random=True, augments=True
+    ),
+    "RandomColorDegeneration": _coloured(lambda: layers.RandomColorDegeneration(0.5, (0, 1))),
+    "RandomColorJitter": _coloured(lambda: layers.RandomColorJitter((0, 1), 0.5, 0.5, 0.5, 0.5)),
     "RandomContrast": _layer(
         lambda: layers.RandomContrast(0.5, (-5, 5)), before=IMAGE, random=True, augments=True
     ),
+    "RandomCrop": _layer(lambda: layers.RandomCrop(1, 1), before=IMAGE, random=True, augments=True),
+    "RandomElasticTransform": _layer(
+        lambda: layers.RandomElasticTransform(value_range=(-5, 5)),
+        before=IMAGE,
+        random=True,
+        augments=True,
+    ),
+    "RandomErasing": _layer(
+        lambda: layers.RandomErasing(scale=(0.5, 1.0)), before=IMAGE, random=True, augments=True
+    ),
     "RandomFlip": _layer(layers.RandomFlip, before=IMAGE, random=True, augments=True),
+    "RandomGaussianBlur": _layer(
+        lambda: layers.RandomGaussianBlur(value_range=(-5, 5)),
+        before=IMAGE,
+        random=True,
+        augments=True,
+    ),
+    "RandomGrayscale": _coloured(layers.RandomGrayscale),
+    "RandomHue": _coloured(lambda: layers.RandomHue(0.5, (0, 1))),
+    "RandomInvert": _layer(
+        lambda: layers.RandomInvert(value_range=(-1, 1)), before=IMAGE, random=True, augments=True
+    ),
+    "RandomPerspective": _layer(
+        lambda: layers.RandomPerspective(scale=0.5), before=IMAGE, random=True, augments=True
+    ),
+    "RandomPosterization": _layer(
+        lambda: layers.RandomPosterization(5, (-1, 1)), before=IMAGE, random=True, augments=True
+    ),
     "RandomRotation": _layer(
         lambda: layers.RandomRotation(0.3), before=IMAGE, random=True, augments=True
+    ),
+    "RandomSaturation": _coloured(lambda: layers.RandomSaturation(0.5, (0, 1))),
+    "RandomSharpness": _layer(
+        lambda: layers.RandomSharpness(0.5, (-5, 5)), before=IMAGE, random=True, augments=True
+    ),
+    "RandomShear": _layer(
+        lambda: layers.RandomShear(0.3, 0.2), before=IMAGE, random=True, augments=True
     ),
     "RandomTranslation": _layer(
         lambda: layers.RandomTranslation(0.3, 0.3), before=IMAGE, random=True, augments=True
@@ -154,10 +263,15 @@ LAYERS: dict[str, Row] = {
     "Rescaling": _layer(lambda: layers.Rescaling(0.5, offset=1.0)),
     "Reshape": _layer(lambda: layers.Reshape((2, 4))),
     "Resizing": _layer(lambda: layers.Resizing(3, 3), before=IMAGE),
+    "ReversibleEmbedding": _layer(lambda: layers.ReversibleEmbedding(5, 3), ids=True),
+    "STFTSpectrogram": _layer(lambda: layers.STFTSpectrogram("magnitude", 4, 2), before=SEQUENCE),
     "SeparableConv1D": _layer(lambda: layers.SeparableConv1D(3, 2), before=SEQUENCE),
     "SeparableConv2D": _layer(lambda: layers.SeparableConv2D(3, 2), before=IMAGE),
     "SimpleRNN": _layer(lambda: layers.SimpleRNN(3), before=SEQUENCE),
     "Softmax": _layer(layers.Softmax),
+    "Solarization": _layer(
+        lambda: layers.Solarization(0.2, 0.5, (-1, 1)), before=IMAGE, random=True, augments=True
+    ),
     "SpatialDropout1D": _layer(
         lambda: layers.SpatialDropout1D(0.3), before=SEQUENCE, random=True, steps=True
     ),
@@ -165,6 +279,7 @@ LAYERS: dict[str, Row] = {
     "SpatialDropout3D": _layer(
         lambda: layers.SpatialDropout3D(0.3), before=(2, 2, 1, 2), random=True
     ),
+    "SpectralNormalization": _layer(lambda: layers.SpectralNormalization(layers.Dense(3))),
     "Subtract": _layer(layers.Subtract, pair=True),
     "TimeDistributed": _layer(lambda: layers.TimeDistributed(layers.Dense(3)), before=SEQUENCE),
     "UnitNormalization": _layer(layers.UnitNormalization, steps=True),
@@ -283,6 +398,12 @@ OPTIMIZERS = {
 OPTIMIZERS["LossScaleOptimizer"] = Row(
     "optimizer", lambda: optimizers.LossScaleOptimizer(optimizers.SGD(0.01))
 )
+OPTIMIZERS["MultiOptimizer"] = Row(
+    "optimizer",
+    lambda: optimizers.MultiOptimizer(
+        optimizers.OptimizerMap(optimizers.SGD(0.01), {".*bias": optimizers.Adam(0.01)})
+    ),
+)
 
 CALLBACKS = {
     "EarlyStopping": Row(
@@ -323,6 +444,9 @@ WITHOUT_A_ROW = {
         "Convolution3D",
         "SeparableConvolution2D",
         "GRUCell",
+        "HashedCrossing",  # these three take strings or pairs of integers: test_strings_models.py
+        "StringLookup",
+        "TextVectorization",
         "Input",
         "InputLayer",
         "InputSpec",
@@ -330,11 +454,14 @@ WITHOUT_A_ROW = {
         "Layer",
         "SimpleRNNCell",
         "StackedRNNCells",
+        "FlaxLayer",  # needs another package: tests/layers/test_jax_layer.py
+        "TFSMLayer",  # left out on purpose
+        "TorchModuleWrapper",
         "Wrapper",
     },
     "losses": {"Loss", "LossFunctionWrapper"},
     "metrics": {"Metric", "Mean", "Sum", "MeanMetricWrapper"},
-    "optimizers": {"Optimizer"},
+    "optimizers": {"Optimizer", "OptimizerMap"},
     "callbacks": {
         "Callback",
         "CallbackList",

@@ -325,9 +325,37 @@ def test_every_listed_name_is_there():
     assert set(tf.__all__) <= set(dir(tf))
 
 
-def test_strings_and_unknown_arguments_are_refused():
-    with pytest.raises(TypeError, match="no arrays of strings, got 'a'"):
-        tf.constant(["a", "b"])
+TEXTS = ["Hello  World", "ÄÖ ab-C", "", " x,y "]
+# What TensorFlow 2.21 gives.
+STRINGS = {
+    "lower": (lambda: tf.strings.lower(TEXTS), ["hello  world", "ÄÖ ab-c", "", " x,y "]),
+    "lower of all letters": (lambda: tf.strings.lower("ÄB", encoding="utf-8"), "äb"),
+    "upper": (lambda: tf.strings.upper(TEXTS), ["HELLO  WORLD", "ÄÖ AB-C", "", " X,Y "]),
+    "strip": (lambda: tf.strings.strip(TEXTS), ["Hello  World", "ÄÖ ab-C", "", "x,y"]),
+    "groups": (lambda: tf.strings.regex_replace(TEXTS[:1], r"(\w)o", r"<\1>"), ["Hel<l>  <W>rld"]),
+    "whole": (lambda: tf.strings.regex_replace("hello", "l+", r"[\0]"), "he[ll]o"),
+    "once": (lambda: tf.strings.regex_replace("hello", "l", "L", replace_global=False), "heLlo"),
+    "match": (lambda: tf.strings.regex_full_match(TEXTS, ".*o.*"), [True, False, False, False]),
+    "bytes": (lambda: tf.strings.length(TEXTS), [12, 9, 0, 5]),
+    "characters": (lambda: tf.strings.length(TEXTS, unit="UTF8_CHAR"), [12, 7, 0, 5]),
+    "words": (lambda: tf.strings.split(TEXTS[:2]), [["Hello", "World"], ["ÄÖ", "ab-C"]]),
+    "words of one": (lambda: tf.strings.split("a b c"), ["a", "b", "c"]),
+    "parts": (lambda: tf.strings.split(TEXTS[3:], sep=","), [[" x", "y "]]),
+    "letters": (lambda: tf.strings.unicode_split(["Ä b"], "UTF-8"), [["Ä", " ", "b"]]),
+    "join": (lambda: tf.strings.join([["a", "b"], ["c", "d"]], separator="-"), ["a-c", "b-d"]),
+    "join rows": (lambda: tf.strings.reduce_join([["a", "b"], ["c", "d"]], axis=1), ["ab", "cd"]),
+    "numbers": (lambda: tf.strings.to_number(["1.5", "2"]), [1.5, 2.0]),
+    "constant": (lambda: tf.constant(["a", "b"]), ["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("name", STRINGS)
+def test_strings(name):
+    call, wanted = STRINGS[name]
+    assert np.asarray(call()).tolist() == wanted
+
+
+def test_unknown_arguments_are_refused():
     with pytest.raises(TypeError, match=r"reduce_sum\(input_tensor, axis, keepdims\): no argument"):
         tf.reduce_sum(A, axes=1)
     with pytest.raises(ValueError, match="needs maxval="):

@@ -9,6 +9,7 @@ import staghorn
 from staghorn.models.graph_config import _operation_config
 from staghorn.saving.dialect import oldest_dialect
 from staghorn.saving.hdf5 import write_hdf5
+from staghorn.saving.memory import sealed
 from staghorn.saving.weights import weights_groups
 from tests.oracle import keras
 
@@ -86,7 +87,7 @@ def test_nadam_of_keras_3_9_had_its_product_before_its_slots(tmp_path):
     values = list(arrays.values())
     values.insert(2, values.pop())
     groups["optimizer"] = name, {str(i): value for i, value in enumerate(values)}
-    (tmp_path / "m.weights.h5").write_bytes(b"".join(write_hdf5(groups)))
+    (tmp_path / "m.weights.h5").write_bytes(b"".join(sealed(write_hdf5(groups))))
     model.train_on_batch(np.ones((3, 4)), np.ones((3, 2)))
     model.load_weights(tmp_path / "m.weights.h5")
     for variable, value in zip(model.optimizer.variables, wanted, strict=True):

@@ -4,10 +4,15 @@ import pytest
 
 from tests.layers.case import IMAGE, SEQ, THREE, TWO, Case, T
 from tests.layers.cases_attention import CASES as ATTENTION
+from tests.layers.cases_categorical import CATEGORICAL
+from tests.layers.cases_colour import CASES as COLOURS
 from tests.layers.cases_convolution import CASES as CONVOLUTION
+from tests.layers.cases_geometry import CASES as GEOMETRY
 from tests.layers.cases_image import CASES as IMAGES
 from tests.layers.cases_pooling import CASES as POOLING
 from tests.layers.cases_recurrent import CASES as RECURRENT
+from tests.layers.cases_rest import CASES as REST
+from tests.layers.cases_spectrogram import CASES as SPECTROGRAMS
 
 DENSE = [
     Case("Dense", {"units": 3}, (2, 5), masked=False),
@@ -170,7 +175,9 @@ CORE = [
 
 ALL = [
     *DENSE, *ACTIVATIONS, *RESHAPING, *RANDOM, *NORMALIZATION, *MERGING, *CORE,
-    *ATTENTION, *CONVOLUTION, *IMAGES, *POOLING, *RECURRENT,
+    *ATTENTION, *CATEGORICAL, *CONVOLUTION, *GEOMETRY, *IMAGES, *POOLING, *RECURRENT, *REST,
+    *SPECTROGRAMS,
+    *COLOURS,
 ]  # fmt: skip
 
 

@@ -349,14 +349,12 @@ def test_a_subclass_with_its_own_build_is_built():
 
 # Signatures -----------------------------------------------------------------------------------
 
-NOT_HERE = {"lora_rank", "lora_alpha", "gptq_unpacked_column_size"}
-
 
 def parameters_of(cls):
     return [
         (p.name, 1 if p.default in ((1, 1), (1, 1, 1)) else p.default)  # strides: one for all axes
         for p in inspect.signature(cls.__init__).parameters.values()
-        if p.name not in NOT_HERE and p.kind is not p.VAR_KEYWORD
+        if p.kind is not p.VAR_KEYWORD
     ]
 
 

@@ -204,11 +204,3 @@ def test_errors(make, words):
 def test_adapt_needs_arrays(data):
     with pytest.raises(TypeError, match="Pass one array"):
         layers.Normalization().adapt(data)
-
-
-def test_boxes_are_not_there_yet():
-    boxes = {"boxes": np.zeros((2, 1, 4), "float32"), "labels": np.zeros((2, 1), "int32")}
-    layer = layers.RandomFlip(bounding_box_format="xyxy")
-    assert layer.get_config()["bounding_box_format"] == "xyxy"
-    with pytest.raises(NotImplementedError, match="'bounding_boxes' in the input are not"):
-        layer({"images": X, "bounding_boxes": boxes})

@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.ops.tables_convolution import CONVOLUTION
 from tests.ops.tables_pooling import POOLING
+from tests.ops.tables_rearranging import REARRANGING
 
 RNG = np.random.default_rng(7)
 
@@ -399,5 +400,5 @@ TABLE = [
     *MATH,
     *LINALG,
     *CORE,
-    *(Row(*row) for row in CONVOLUTION + POOLING),
+    *(Row(*row) for row in CONVOLUTION + POOLING + REARRANGING),
 ]

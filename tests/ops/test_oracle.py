@@ -1,9 +1,12 @@
 """Every op equals Keras's: structure, shape, type, value and gradient; compiled equals eager."""
 
+import inspect
+
 import jax
 import numpy as np
 import pytest
 
+import staghorn
 from staghorn import ops
 from staghorn.engine.symbolic import KerasTensor
 from tests.ops.tables import TABLE, Row, words
@@ -67,9 +70,27 @@ def test_symbolic_and_compiled_equal_eager(row: Row):
 
 
 def test_every_op_of_keras_is_there_or_listed():
-    later = set(words("ctc_decode ctc_loss depth_to_space fold rearrange space_to_depth unfold"))
-    names = {name for name in dir(keras.ops) if not name.startswith("_")}
-    assert {name for name in names if not hasattr(ops, name)} <= later
+    for ours, theirs in (
+        (ops, keras.ops),
+        *((getattr(ops, n), getattr(keras.ops, n)) for n in ("nn", "numpy", "linalg", "image")),
+        (staghorn.random, keras.random),
+    ):
+        names = [name for name in dir(theirs) if not name.startswith("_")]
+        assert [name for name in names if not hasattr(ours, name)] == []
+
+
+def test_signatures_are_keras_own():
+    """Names, order and defaults of the arguments; more may follow."""
+    more = {"layer_normalization"}  # rms_scaling has a name here
+    for name in dir(keras.ops):
+        theirs = getattr(keras.ops, name)
+        if name.startswith("_") or not callable(theirs) or name in more:
+            continue
+        parameters = [
+            [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()]
+            for f in (getattr(ops, name), theirs)
+        ]
+        assert parameters[0] == parameters[1], name
 
 
 def test_every_op_is_in_the_table():

@@ -114,7 +114,6 @@ MODELS = sorted(p.name for p in FOLDER.glob("*.keras")) + sorted(
 WEIGHTS = sorted(p.name for p in FOLDER.glob("*.weights.h5") if not p.name.startswith("shd_"))
 # file -> the layer or other class that it needs
 NOT_YET = {
-    "int8.keras": "QuantizedDTypePolicy",
     "intlookup_tfidf.keras": "IntegerLookup",
     "misc.keras": "SpectralNormalization",
     "stringlookup.keras": "StringLookup",

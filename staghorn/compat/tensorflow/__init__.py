@@ -30,6 +30,7 @@ from staghorn.compat.tensorflow import (
     nn,
     random,
     shaping,
+    strings,
     test,
 )
 from staghorn.compat.tensorflow.advice import explain
@@ -133,7 +134,7 @@ __all__ = [
     *_FROM_MATH, *_FROM_LINALG, *_FROM_SHAPING, *dtypes.__all__, *_KERAS,
     "Tensor", "TensorShape", "TensorSpec", "Variable", "autograph", "compat", "config", "debugging",
     "device", "dtypes", "executing_eagerly", "function", "get_logger", "group", "image", "linalg",
-    "math", "name_scope", "newaxis", "nn", "no_op", "print", "random", "test", "version",
+    "math", "name_scope", "newaxis", "nn", "no_op", "print", "random", "strings", "test", "version",
 ]  # fmt: skip
 
 # What scripts of TensorFlow 1 write: name -> "module:attribute" beside this one.

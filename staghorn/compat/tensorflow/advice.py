@@ -46,7 +46,6 @@ _FOR = {
     "delete it; layers name their weights themselves.": "variable_scope",
     "derive from staghorn.Layer or staghorn.Model.": "Module",
     "use staghorn.callbacks.TensorBoard(log_dir), CSVLogger(path) or history.plot().": "summary",
-    "JAX has no arrays of strings; prepare text with Python's str methods first.": "strings",
     "pad the rows to one length with staghorn.utils.pad_sequences.": "RaggedTensor ragged",
     "arrays are dense; of a SciPy matrix pass matrix.toarray().": "SparseTensor sparse",
     "append to a Python list and tf.stack it, or use staghorn.ops.scan.": "TensorArray",

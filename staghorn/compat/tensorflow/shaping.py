@@ -12,9 +12,9 @@ import numpy as np
 
 from staghorn import ops
 from staghorn.compat.spelled import as_shape, publish, spelled, table
-from staghorn.engine import tree
 from staghorn.engine.symbolic import op
 from staghorn.engine.variable import Variable
+from staghorn.layers.call import is_text
 
 TABLE = table(
     {
@@ -106,14 +106,12 @@ def constant(value, dtype=None, shape=None):
 
 
 def convert_to_tensor(value, dtype=None, dtype_hint=None):
-    """Make an array of a value; Python's floats become float32, its ints int32."""
-    for leaf in tree.flatten(value):
-        kind = getattr(getattr(leaf, "dtype", None), "kind", None)
-        if isinstance(leaf, (str, bytes)) or kind in ("S", "U"):
-            raise TypeError(
-                f"tf.constant: JAX has no arrays of strings, got {leaf!r}. Keep text in Python "
-                "lists or NumPy arrays and turn it into numbers before training."
-            )
+    """Make an array of a value; Python's floats become float32, its ints int32.
+
+    Of texts it is a NumPy array: they stay on the host.
+    """
+    if is_text(value):
+        return np.asarray(value)
     if dtype is None and not hasattr(value, "dtype"):
         # A type of its own: a plain number would take that of whatever it meets.
         dtype = jnp.result_type(jnp.asarray(value)).name

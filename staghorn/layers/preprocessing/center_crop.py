@@ -1,17 +1,17 @@
 """CenterCrop: keep the middle of images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 
-from staghorn.engine.arguments import Positive
-from staghorn.layers.preprocessing.image_layer import ImageLayer
-from staghorn.layers.preprocessing.resizing import resized_shape
+from staghorn.layers.preprocessing.resizing import SizedImageLayer, middle
+from staghorn.ops.bounding_boxes import moved_by_window
 from staghorn.ops.image import resize
 from staghorn.ops.image_sampling import spatial_axes
 
 
-class CenterCrop(ImageLayer):
+class CenterCrop(SizedImageLayer):
     """Cut images to a height and width, keeping the middle.
 
     (batch, h, w, channels) → (batch, height, width, channels)
@@ -22,7 +22,7 @@ class CenterCrop(ImageLayer):
         height: height of the result.
         width: width of the result.
         data_format: "channels_last" or "channels_first". Default: that of the configuration.
-        **kwargs: `name`, `dtype`, ... as for every layer.
+        **kwargs: `bounding_box_format`, `name`, `dtype`, ... as for every image layer.
 
     Raises:
         ValueError: if a size is not a positive int, or for images of another rank.
@@ -33,25 +33,38 @@ class CenterCrop(ImageLayer):
         [5.0, 6.0]
     """
 
-    arguments = {**ImageLayer.arguments, "height": Positive(int), "width": Positive(int)}
-
     def __init__(
         self, height: int, width: int, data_format: str | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(data_format=data_format, **kwargs)
-        self.height = height
-        self.width = width
+        super().__init__(height, width, data_format=data_format, **kwargs)
 
-    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
+    def transform_images(
+        self, images: Any, transformation: Any = None, training: bool = True
+    ) -> Any:
         images = images.astype(self.compute_dtype)
-        wanted = (self.height, self.width)
         axes = spatial_axes(self._channels_first)
-        spare = [images.shape[axis] - size for axis, size in zip(axes, wanted, strict=True)]
-        if min(spare) < 0:
-            return resize(images, wanted, crop_to_aspect_ratio=True, data_format=self.data_format)
-        for axis, size, left in zip(axes, wanted, spare, strict=True):
-            images = jax.lax.slice_in_dim(images, left // 2, left // 2 + size, axis=axis)
-        return images
+        start, kept = self._window([images.shape[axis] for axis in axes])
+        for axis, first, size in zip(axes, start, kept, strict=True):
+            images = jax.lax.slice_in_dim(images, first, first + size, axis=axis)
+        wanted = (self.height, self.width)
+        return images if kept == wanted else resize(images, wanted, data_format=self.data_format)
 
-    def _image_shape(self, shape: tuple) -> tuple:
-        return resized_shape(shape, self.height, self.width, self._channels_first)
+    def transform_bounding_boxes(
+        self, bounding_boxes: dict[str, Any], transformation: Any, training: bool = True
+    ) -> dict[str, Any]:
+        before, after = self._size(transformation), (self.height, self.width)
+        start, kept = self._window(before)
+        return self._move_boxes(
+            bounding_boxes,
+            lambda boxes: moved_by_window(boxes, start, kept, after),
+            before,
+            after,
+        )
+
+    def _window(self, lengths: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return where the part that is kept begins, and its size."""
+        wanted = (self.height, self.width)
+        spare = tuple(n - size for n, size in zip(lengths, wanted, strict=True))
+        if min(spare) < 0:
+            return middle(lengths, wanted)
+        return tuple(left // 2 for left in spare), wanted

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn import config
-from staghorn.engine.arguments import Is
+from staghorn.engine.arguments import Is, OneOrMore, check_values
 from staghorn.layers.layer import Layer
 
 _NO_SHAPE = """\
@@ -100,6 +100,7 @@ class Normalization(Layer):
         invert: bool = False,
         **kwargs: Any,
     ) -> None:
+        check_values("Normalization", {"axis": OneOrMore(Is(int), optional=True)}, {"axis": axis})
         super().__init__(**kwargs)
         if axis is None:
             axis = ()
@@ -119,6 +120,12 @@ class Normalization(Layer):
                 "Normalization: mean and variance must be given together, "
                 f"got mean={mean!r} and variance={variance!r}."
             )
+        for name, value in (("mean", mean), ("variance", variance)):
+            if value is not None and np.asarray(value).dtype.kind in "OUS":
+                raise ValueError(
+                    f"Normalization: {name} must be a number or an array of numbers, got "
+                    f"{value!r} ({type(value).__name__})."
+                )
         if np.shape(mean) != np.shape(variance):
             raise ValueError(
                 "Normalization: mean and variance must have the same shape, "
@@ -142,7 +149,8 @@ class Normalization(Layer):
         if unknown:
             raise ValueError(
                 f"Normalization '{self.name}': axis {unknown[0]} has statistics of its own, so its "
-                f"size must be known, got shape {tuple(input_shape)}."
+                f"size must be known, got axis={self.axis} for an input of shape "
+                f"{tuple(input_shape)}."
             )
         self._broadcast_shape = tuple(
             input_shape[axis] if axis in self._keep_axis else 1 for axis in range(rank)
@@ -197,17 +205,35 @@ class Normalization(Layer):
 
     def call(self, inputs: Any) -> jax.Array:
         x = inputs.astype(self.compute_dtype)
+        self._check_shape(x.shape)
         mean, variance = self.mean, self.variance
-        if mean.ndim != x.ndim:
-            raise ValueError(
-                f"Normalization '{self.name}' was built for an input with "
-                f"{len(self._broadcast_shape)} axes, got shape {x.shape}."
-            )
+        if not self._keep_axis:  # adapted to (rows,), it may be called on (rows, 1)
+            mean, variance = (jnp.reshape(value, (1,) * x.ndim) for value in (mean, variance))
         deviation = jnp.maximum(jnp.sqrt(variance), config.epsilon())
         return mean + x * deviation if self.invert else (x - mean) / deviation
 
     def compute_output_shape(self, input_shape: Any) -> Any:
+        self._check_shape(input_shape)
         return input_shape
+
+    def _check_shape(self, shape: Any) -> None:
+        """Raise if the statistics do not fit; one number for all fits every shape."""
+        if not self.built or not self._keep_axis:
+            return
+        if len(shape) != len(self._broadcast_shape):
+            raise ValueError(
+                f"Normalization '{self.name}' was built for an input with "
+                f"{len(self._broadcast_shape)} axes, got shape {tuple(shape)}. A column of numbers "
+                "is learned with adapt(column[:, None]), or with Normalization(axis=None)."
+            )
+        for axis in self._keep_axis:
+            size = self._broadcast_shape[axis]
+            if size != 1 and shape[axis] not in (None, size):
+                raise ValueError(
+                    f"Normalization '{self.name}' has statistics for {size} entries of axis "
+                    f"{axis}, got shape {tuple(shape)}. One mean and variance for all values is "
+                    "Normalization(axis=None)."
+                )
 
     # Learning from data --------------------------------------------------------------------
 

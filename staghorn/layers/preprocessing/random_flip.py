@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from staghorn import random
 from staghorn.engine.arguments import Options
+from staghorn.layers.preprocessing.image_layer import images_of
 from staghorn.layers.preprocessing.random_transform import RandomImageLayer
 from staghorn.ops.image_sampling import spatial_axes
 
@@ -26,7 +27,7 @@ class RandomFlip(RandomImageLayer):
             Default: "horizontal_and_vertical".
         seed: int. Default: None, drawn from Python's `random`.
         data_format: "channels_last" or "channels_first". Default: that of the configuration.
-        **kwargs: `name`, `dtype`, ... as for every layer.
+        **kwargs: `bounding_box_format`, `name`, `dtype`, ... as for every image layer.
 
     Raises:
         ValueError: for an unknown mode or images of another rank.
@@ -38,7 +39,8 @@ class RandomFlip(RandomImageLayer):
         >>> row in ([0.0, 1.0, 2.0], [2.0, 1.0, 0.0])
         True
 
-    Notes: as in Keras, "horizontal_and_vertical" does both or neither: one draw per image.
+    Notes: as in Keras, "horizontal_and_vertical" does both or neither: one draw per image. Boxes
+    that leave the image are cut off at all four edges; in Keras at two.
     """
 
     arguments = {**RandomImageLayer.arguments, "mode": Options(*_MODES)}
@@ -59,7 +61,8 @@ class RandomFlip(RandomImageLayer):
         if not training:
             return None
         batch, _, _ = self._sizes(data)
-        return {"flips": random.uniform((batch, 1, 1, 1), seed=self._source(seed)) <= 0.5}
+        flips = random.uniform((batch, 1, 1, 1), seed=self._source(seed)) <= 0.5
+        return {"flips": flips, "input_shape": images_of(data).shape}
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         images = images.astype(self.compute_dtype)
@@ -68,3 +71,20 @@ class RandomFlip(RandomImageLayer):
         axes = spatial_axes(self._channels_first)
         turned = jnp.flip(images, [axes[which] for which in _MODES[self.mode]])
         return jnp.where(transformation["flips"], turned, images)
+
+    def transform_bounding_boxes(
+        self, bounding_boxes: dict[str, Any], transformation: Any, training: bool = True
+    ) -> dict[str, Any]:
+        if transformation is None:
+            return bounding_boxes
+        size = self._size(transformation)
+
+        def mirror(boxes: Any) -> Any:
+            sides = [boxes[..., k] for k in range(4)]  # left, top, right, bottom
+            for axis in _MODES[self.mode]:
+                near, far = 1 - axis, 3 - axis
+                sides[near], sides[far] = size[axis] - sides[far], size[axis] - sides[near]
+            flips = jnp.squeeze(transformation["flips"], -1)
+            return jnp.where(flips, jnp.stack(sides, axis=-1), boxes)
+
+        return self._move_boxes(bounding_boxes, mirror, size)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from staghorn import random
 from staghorn.engine.arguments import Is, Options
-from staghorn.engine.dtypes import is_float
-from staghorn.layers.preprocessing.image_layer import ImageLayer
+from staghorn.layers.preprocessing.image_layer import ImageLayer, images_of
+from staghorn.ops.bounding_boxes import moved_as_pixels
 from staghorn.ops.image_sampling import affine_transform
 
 Factor = float | Sequence[float]
@@ -68,14 +68,19 @@ class RandomImageLayer(ImageLayer):
         self.seed = seed
         self.generator = random.SeedGenerator(seed)
 
+    def _chosen(self, factor: tuple[float, float], batch: int, seed: Any) -> jax.Array:
+        """Draw which images change, (batch,): a chance for each, then whether it comes to pass."""
+        chance = random.uniform((batch,), *factor, seed=seed)
+        return random.uniform((batch,), seed=seed) < chance
+
     def _source(self, seed: Any) -> Any:
         return self.generator if seed is None else seed
 
 
 class RandomAffineLayer(RandomImageLayer):
-    """Base of layers that move pixels by a random matrix: rotation, zoom, translation.
+    """Base of layers that move pixels by a random matrix: rotation, zoom, translation, shear.
 
-    Subclasses write `_draw_matrix`.
+    Subclasses write `_draw_matrix`. Boxes are drawn anew round the moved corners.
 
     Args:
         fill_mode: what lies outside the image: "reflect", "wrap", "constant" or "nearest".
@@ -107,7 +112,7 @@ class RandomAffineLayer(RandomImageLayer):
         self.fill_value = fill_value
 
     def _draw_matrix(self, batch: int, height: int, width: int, seed: Any) -> list[Any]:
-        """Draw the six numbers a0, a1, a2, b0, b1, b2 of a matrix: numbers or (batch,)."""
+        """Draw a0, a1, a2, b0, b1, b2 (and c0, c1) of a matrix: numbers or (batch,)."""
         raise NotImplementedError
 
     def get_random_transformation(
@@ -118,9 +123,10 @@ class RandomAffineLayer(RandomImageLayer):
         batch, height, width = self._sizes(data)
         numbers = self._draw_matrix(batch, height, width, self._source(seed))
         columns = [
-            jnp.broadcast_to(jnp.asarray(x, "float32"), (batch,)) for x in (*numbers, 0.0, 0.0)
+            jnp.broadcast_to(jnp.asarray(x, "float32"), (batch,)) for x in (*numbers, 0.0, 0.0)[:8]
         ]
-        return {"transform": jnp.stack(columns, axis=1)}  # (batch, 8)
+        transform = jnp.stack(columns, axis=1)  # (batch, 8)
+        return {"transform": transform, "input_shape": images_of(data).shape}
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         images = images.astype(self.compute_dtype)
@@ -131,6 +137,18 @@ class RandomAffineLayer(RandomImageLayer):
     ) -> Any:
         """Move the masks as the images, without mixing their classes."""
         return self._moved(segmentation_masks, transformation, "nearest")
+
+    def transform_bounding_boxes(
+        self, bounding_boxes: dict[str, Any], transformation: Any, training: bool = True
+    ) -> dict[str, Any]:
+        if transformation is None:
+            return bounding_boxes
+        transform = transformation["transform"]
+        return self._move_boxes(
+            bounding_boxes,
+            lambda boxes: moved_as_pixels(boxes, transform),
+            self._size(transformation),
+        )
 
     def _moved(self, images: Any, transformation: Any, interpolation: str) -> jax.Array:
         if transformation is None:
@@ -145,4 +163,4 @@ class RandomAffineLayer(RandomImageLayer):
         )
 
     def _mask_dtype(self, dtype: str) -> str:
-        return self.compute_dtype if is_float(dtype) and self.autocast else dtype
+        return self._kept_dtype(dtype)

@@ -21,7 +21,7 @@ class RandomZoom(RandomAffineLayer):
         seed: int. Default: None, drawn from Python's `random`.
         fill_value: the constant. Default: 0.
         data_format: "channels_last" or "channels_first". Default: that of the configuration.
-        **kwargs: `name`, `dtype`, ... as for every layer.
+        **kwargs: `bounding_box_format`, `name`, `dtype`, ... as for every image layer.
 
     Raises:
         ValueError: for other factors or options, or images of another rank.
