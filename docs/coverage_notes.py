@@ -14,7 +14,7 @@ _BOXES = "boxes go through `staghorn.utils.bounding_boxes`"
 _SIGNATURE = "as in the other layers for images, of which Keras's own differ here"
 _WIDER = "less has to be given than in Keras"
 _DRAWN = "what was drawn is always handed on, as in the other layers: None where nothing was"
-_STEP = "steps are ordinary code over Variables; the compiler makes the pure function"
+_STEP = "ours are `(self, data)`, and take `(state, data)` too; subclasses may write either"
 
 # Path of a symbol or member → why it differs.
 DIFFERS: dict[str, str] = {
@@ -64,8 +64,6 @@ DIFFERS: dict[str, str] = {
     "models.Model.compile": (
         "`steps_per_execution=None` lets the executor choose; arguments of Keras 2 are understood"
     ),
-    "models.Model.compute_loss_and_updates": _STEP,
-    "models.Model.jax_state_sync": _STEP,
     "models.Model.*_step": _STEP,
     "models.Model.fit": "`resume` goes on with an interrupted run; arguments of Keras 2",
     "models.Model.predict": "arguments of Keras 2 are understood",

@@ -181,7 +181,7 @@ class BackupAndRestore(Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._unsaved = 0
-        if not self.model.built:
+        if not self.model.built and not self.model.weights:  # a GAN may lack `call`
             raise ValueError(
                 f"BackupAndRestore: model '{self.model.name}' has no weights yet. Call it on a "
                 "batch, or build it, before fit(...)."

@@ -96,7 +96,7 @@ def state_variables(model: Any, batch: int = 0, whole: bool = True) -> list[Vari
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     left_out: set[int] = set()
-    if not batch or model.run_eagerly:
+    if not batch or model._by_hand("train"):
         left_out |= {id(v) for metric in model.metrics for v in metric.variables}
     if not whole:
         left_out |= {id(v) for v in model.weights}

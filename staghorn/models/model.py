@@ -72,10 +72,17 @@ class Model(OldMethods, StateTree, Trainer, Layer):
         (3, 2)
     """
 
-    _not_copied = Layer._not_copied | {"_executor", "_made_host_part"}
+    _not_copied = Layer._not_copied | {
+        "_executor",
+        "_made_host_part",
+        "predict_function",
+        "test_function",
+        "train_function",
+    }
     _made_host_part: HostPart | None = None
     unnamed = ("inputs", "outputs")
     _executor = None  # compiled programs: a copy makes its own
+    train_function = test_function = predict_function = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and is_functional_call(args, kwargs):

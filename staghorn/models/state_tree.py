@@ -1,5 +1,6 @@
 """All numbers of a model as one tree of names, and its loss as a pure function of them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from staghorn.engine.arguments import Options, check_values
@@ -113,18 +114,72 @@ class StateTree:
             1.0
         """
         owner: Any = self
-        given = (trainable_variables, non_trainable_variables, metrics_variables)
-        groups = [self._variables_of(kind) for kind in KINDS if kind != "optimizer_variables"]
-        pairs = [
-            (variable, value)
-            for variables, values in zip(groups, given, strict=True)
-            for variable, value in zip(variables, values, strict=False)
-        ]
-        pure = functionalize(
-            lambda: owner._compute_loss(x, y, y_pred, sample_weight, training),
-            [variable for variable, _ in pairs],
+        given = [trainable_variables, non_trainable_variables, metrics_variables]
+        loss, new = self._purely(
+            lambda: owner._compute_loss(x, y, y_pred, sample_weight, training), given
         )
-        loss, new = pure([value for _, value in pairs])
-        ends = [0, *(min(len(v), len(g)) for v, g in zip(groups, given, strict=True))]
-        first, second = ends[1], ends[1] + ends[2]
-        return loss, (new[:first], new[first:second], new[second:])
+        return loss, (new[0], new[1], new[2])
+
+    def _purely(self, fn: Callable[[], Any], given: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
+        """Run `fn` on values of some Variables; return its result and their new values.
+
+        Args:
+            fn: any function over the model.
+            given: values of the trainable, the other, the metrics' and the optimizer's Variables,
+                as many of each as are at hand.
+        """
+        kinds = (*(kind for kind in KINDS if kind != "optimizer_variables"), "optimizer_variables")
+        groups = [self._variables_of(kind)[: len(g)] for kind, g in zip(kinds, given, strict=False)]
+        pure = functionalize(fn, [variable for group in groups for variable in group])
+        values = [v for group, g in zip(groups, given, strict=True) for v in g[: len(group)]]
+        out, new = pure(values)
+        rest = iter(new)
+        return out, [[next(rest) for _ in group] for group in groups]
+
+    def compute_loss_and_updates(
+        self,
+        trainable_variables: list[Any],
+        non_trainable_variables: list[Any],
+        metrics_variables: list[Any],
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        training: bool = False,
+        optimizer_variables: list[Any] | None = None,
+    ) -> tuple[Any, tuple[Any, Any, list[Any], list[Any]]]:
+        """Call the model and compute its loss as a pure function, to be given to `jax.grad`.
+
+        Args:
+            trainable_variables, non_trainable_variables, metrics_variables: values, in the order
+                of the properties of these names.
+            x, y, sample_weight: a batch.
+            training: whether the model trains; then the loss is scaled, where the optimizer scales
+                it. Default: False.
+            optimizer_variables: values of `optimizer.variables`. Default: None, those of now.
+
+        Returns:
+            `(loss, (unscaled_loss, y_pred, non_trainable_variables, metrics_variables))`.
+
+        Example:
+            >>> import jax
+            >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
+            >>> model.compile("sgd", "mse")
+            >>> state = [v.value for v in model.trainable_variables]
+            >>> x, y = np.ones((3, 4), "float32"), np.ones((3, 2), "float32")
+            >>> loss_fn = jax.value_and_grad(model.compute_loss_and_updates, has_aux=True)
+            >>> (loss, aux), gradients = loss_fn(state, [], [], x, y, None, training=True)
+            >>> [g.shape for g in gradients]
+            [(4, 2), (2,)]
+        """
+        owner: Any = self
+        given = [trainable_variables, non_trainable_variables, metrics_variables]
+
+        def forward() -> tuple[Any, Any, Any]:
+            y_pred = owner._forward(x, training=training)
+            loss = owner._compute_loss(x, y, y_pred, sample_weight, training)
+            scales = training and owner.optimizer is not None
+            return owner.optimizer.scale_loss(loss) if scales else loss, loss, y_pred
+
+        optimizer = [] if optimizer_variables is None else [optimizer_variables]
+        (scaled, loss, y_pred), new = self._purely(forward, given + optimizer)
+        return scaled, (loss, y_pred, new[1], new[2])

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from staghorn import config, optimizers
 from staghorn.callbacks.history import History
@@ -23,13 +24,20 @@ from staghorn.metrics.reduction import Mean
 from staghorn.optimizers.loss_scale import LossScaleOptimizer
 from staghorn.training.checks import (
     check_loss_weights,
-    check_train_step,
     leaks_explained,
     modern_call,
 )
 from staghorn.training.compile import CompiledLoss, CompiledMetrics, OutputMap
 from staghorn.training.data import unpack_x_y_sample_weight
 from staghorn.training.executor import Executor, Pace
+from staghorn.training.predictor import predictor_for
+from staghorn.training.stateless import (
+    assign_state,
+    either_style,
+    state_of,
+    step_of,
+    takes_state,
+)
 from staghorn.training.step import Program
 
 _NOT_COMPILED = """\
@@ -68,6 +76,7 @@ class TrainerBase:
         self._loss_tracker: Mean | None = None
         self._compile_arguments: dict[str, Any] | None = None
         self._executor: dict[Any, Any] | None = None
+        self.train_function = self.test_function = self.predict_function = None
         self._in_epoch = False
 
     # Compile -------------------------------------------------------------------------------
@@ -125,6 +134,7 @@ class TrainerBase:
         self.jit_compile = jit_compile
         self.stop_training = False
         self._loss_tracker = Mean(name="loss")
+        self.train_function = self.test_function = self.predict_function = None
         self.compiled = True
         self._executor = None
         self._compile_arguments = {
@@ -278,6 +288,7 @@ class TrainerBase:
     def _output_map(self, y_pred: Any) -> OutputMap:
         return OutputMap(y_pred, getattr(self, "output_names", None))
 
+    @either_style
     def train_step(self, data: Any) -> dict[str, Any]:
         """Train on one batch. Override it for another algorithm; it stays compiled.
 
@@ -322,6 +333,7 @@ class TrainerBase:
         self._track_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
+    @either_style
     def test_step(self, data: Any) -> dict[str, Any]:
         """Evaluate one batch."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
@@ -330,6 +342,7 @@ class TrainerBase:
         self._track_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
+    @either_style
     def predict_step(self, data: Any) -> Any:
         """Return the outputs for one batch."""
         x, _, _ = unpack_x_y_sample_weight(data)
@@ -363,7 +376,8 @@ class TrainerBase:
         layers = self._flatten_layers()  # type: ignore[attr-defined]
         flags = tuple((id(layer), layer._trainable) for layer in layers)
         variables = tuple(id(v) for v in self._state_variables())
-        return mode, flags, variables, type(self).train_step, type(self).test_step
+        steps = type(self).train_step, type(self).test_step, type(self).predict_step
+        return mode, flags, variables, steps
 
     def _state_variables(self) -> list[Any]:
         """Every Variable a step may touch: weights, seeds, metrics, all optimizers."""
@@ -385,13 +399,10 @@ class TrainerBase:
         entry = cache.get(mode)
         if entry is not None and entry[0] == key and entry[1] == structure:
             return entry[2]
-        if mode == "train" and self._overrides("train_step"):
-            check_train_step(self)
         self._build_for(batch)
-        step = self.train_step if mode == "train" else self.test_step
         custom = self._overrides(f"{mode}_step") or self._overrides("compute_metrics")
         program = Program(
-            step,
+            step_of(self, mode),
             None if custom else self.get_metrics_result,
             self.reset_metrics,
             self._state_variables,
@@ -404,11 +415,23 @@ class TrainerBase:
 
     def _build_for(self, batch: Any) -> None:
         """Make the weights of a model that was never called, from the shapes of a batch."""
-        if all(layer.built for layer in self._flatten_layers()):  # type: ignore[attr-defined]
-            return
-        x, _, _ = unpack_x_y_sample_weight(batch)
-        if self._has_own_call():
+        built = all(layer.built for layer in self._flatten_layers())  # type: ignore[attr-defined]
+        if not built and self._has_own_call():
+            x, _, _ = unpack_x_y_sample_weight(batch)
             jax.eval_shape(abstractly(lambda data: self._forward(data, training=False)), x)
+        if takes_state(self, "train") or takes_state(self, "test"):
+            self._build_state(batch)
+
+    def _build_state(self, batch: Any) -> None:
+        """Make what a stateless step finds in its state: compiled metrics and loss, optimizer."""
+        loss, metrics = self._compiled_loss, self._compiled_metrics
+        unbuilt = (loss is not None and loss.terms is None) or (
+            metrics is not None and metrics.entries is None
+        )
+        if unbuilt and self._has_own_call():
+            jax.eval_shape(abstractly(lambda data: TrainerBase.test_step(self, data)), batch)
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
 
     def _output_spec(self, batch: Any) -> Any:
         """Return what the model makes of a batch, as a nest of shapes; None if nobody can say."""
@@ -429,13 +452,82 @@ class TrainerBase:
         owner = next(cls for cls in type(self).__mro__ if "call" in vars(cls))
         return owner.__module__ != "staghorn.models.model"
 
-    def make_train_function(self, force: bool = False) -> None:
-        """Forget the compiled programs, so that the next call makes them again."""
+    def make_train_function(self, force: bool = False) -> Any:
+        """Set and return `train_function(state, iterator)` → `(logs, state)`, for own loops.
+
+        It takes one batch from the iterator and runs the compiled `train_step` on it. The model's
+        Variables follow, so they need not be assigned after it. Where a subclass overrides this,
+        `fit` calls the function it made, batch by batch, instead of many steps in one call.
+
+        Args:
+            force: forget what was compiled, and make the function again. Default: False.
+
+        Example:
+            >>> model = staghorn.Sequential([staghorn.Input((2,)), staghorn.layers.Dense(1)])
+            >>> model.compile(staghorn.optimizers.SGD(0.1), "mse")
+            >>> step = model.make_train_function()
+            >>> batches = iter([(np.ones((4, 2)), np.ones((4, 1)))])
+            >>> model.optimizer.build(model.trainable_variables)
+            >>> kinds = [model.trainable_variables, model.non_trainable_variables]
+            >>> kinds += [model.optimizer.variables, model.metrics_variables]
+            >>> logs, state = step(tuple([v.value for v in kind] for kind in kinds), batches)
+            >>> list(logs), len(state)
+            (['loss'], 4)
+        """
+        return self._make_function("train", force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Set and return `test_function(state, iterator)`, as `make_train_function` does."""
+        return self._make_function("test", force)
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Set and return `predict_function(state, iterator)`, as `make_train_function` does."""
+        return self._make_function("predict", force)
+
+    def _make_function(self, mode: str, force: bool) -> Any:
         if force:
             self._executor = None
+        if force or getattr(self, f"{mode}_function") is None:
+            made = functools.partial(self._run_function, mode)
+            setattr(self, f"{mode}_function", made)
+        return getattr(self, f"{mode}_function")
 
-    make_test_function = make_train_function
-    make_predict_function = make_train_function
+    def _run_function(self, mode: str, state: Any, iterator: Iterator[Any]) -> tuple[Any, Any]:
+        batch = tree.map_structure(lambda a: None if a is None else jnp.asarray(a), next(iterator))
+        self._build_for(batch)
+        assign_state(self, mode, state)
+        if self.run_eagerly:
+            out = step_of(self, mode)(batch)
+        elif mode == "predict":
+            predictor = predictor_for(self, batch)
+            out = predictor.run(predictor.one, batch)
+        else:
+            executor = self._executor_for(mode, batch)
+            rows = np.arange(jax.tree.leaves(batch)[0].shape[0], dtype=np.int32)
+            out = executor.fetch(executor.dispatch_rows(batch, rows, fresh=False))
+        return out, state_of(self, mode)
+
+    def _by_hand(self, mode: str) -> bool:
+        """Whether steps run batch by batch from Python."""
+        return self.run_eagerly or self._overrides(f"make_{mode}_function")
+
+    def jax_state_sync(self) -> None:
+        """Do nothing: Variables always have the values of the last step that is done.
+
+        Keras on JAX takes the weights away during an epoch; callbacks written for it ask for them.
+
+        Example:
+            >>> class Watch(staghorn.callbacks.Callback):
+            ...     def on_train_batch_end(self, batch, logs=None):
+            ...         self.model.jax_state_sync()
+            ...         self.weight = self.model.get_weights()[0]
+            >>> model = staghorn.Sequential([staghorn.Input((2,)), staghorn.layers.Dense(1)])
+            >>> model.compile("sgd", "mse")
+            >>> watch = Watch()
+            >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[watch])
+            >>> watch.weight.shape
+            (2, 1)
+        """
 
 
 def _checked_steps(steps: Any) -> int | None:

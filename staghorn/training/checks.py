@@ -27,17 +27,6 @@ Make a variable in __init__ or build and assign to it:
     self.total = self.add_weight(name="total", initializer="zeros")   # a metric: add_variable
     self.total.assign_add(value)"""
 
-_STATELESS_STEP = """\
-{name}.train_step takes (self, {arguments}): Staghorn's takes one batch, and variables are \
-assigned to as usual. Write
-    def train_step(self, data):
-        x, y = data
-        def loss_fn():
-            return self.compute_loss(x, y, self(x, training=True))
-        loss, grads = staghorn.value_and_grad(loss_fn, self.trainable_variables)()
-        self.optimizer.apply(grads, self.trainable_variables)
-        return {{"loss": loss}}"""
-
 
 def modern_call(
     function: Callable, given: Mapping[str, Any], error: type[Exception] = TypeError
@@ -108,20 +97,6 @@ def check_class_weight(class_weight: Any) -> None:
         f"class_weight must be a dict from class to weight, got {class_weight!r} "
         f"({type(class_weight).__name__}). {fix}"
     )
-
-
-def check_train_step(model: Any) -> None:
-    """Raise where `train_step` has the signature of Keras's stateless form."""
-    parameters = inspect.signature(model.train_step).parameters.values()
-    required = [
-        p.name
-        for p in parameters
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(required) > 1:
-        raise TypeError(
-            _STATELESS_STEP.format(name=type(model).__name__, arguments=", ".join(required))
-        )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 from staghorn.callbacks.callback_list import CallbackList
 from staghorn.engine import tree
 from staghorn.training.data import ArrayFeed
+from staghorn.training.stateless import by_hand
 from staghorn.training.stream import StreamFeed
 
 Feed = ArrayFeed | StreamFeed
@@ -53,7 +54,7 @@ def epoch_runner(
 
     `done` of its batches were done before; where none are left, the logs are empty.
     """
-    if model.run_eagerly:
+    if model._by_hand(mode):
         model._build_for(feed.first_batch())
         return functools.partial(_eager_epoch, model, mode, feed, calls)
     executor = model._executor_for(mode, feed.first_batch())
@@ -89,7 +90,7 @@ def _eager_epoch(
 
 def eager_step(model: Any, mode: str, batch: Any) -> dict[str, Any]:
     """Run one step as plain Python on a batch."""
-    step = model.train_step if mode == "train" else model.test_step
+    step = by_hand(model, mode)
     batch = tree.map_structure(lambda a: None if a is None else jnp.array(a), batch)
     return {name: _number(value) for name, value in step(batch).items()}
 

@@ -15,6 +15,7 @@ from staghorn.engine.jax_internals import has_convolutions
 from staghorn.engine.scope import Scope
 from staghorn.training.data import count_rows, unpack_x_y_sample_weight
 from staghorn.training.rowwise import rows_stay_apart
+from staghorn.training.stateless import by_hand, step_of, takes_state
 from staghorn.training.step import named, take_rows
 
 # Bytes of outputs that one compiled call may hold: larger predictions run in groups.
@@ -27,6 +28,7 @@ class Predictor:
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        self.step = step_of(model, "predict")
         self.changing: dict[str, Any] = {}
         self.fixed: dict[str, Any] = {}
         self.struct: Any = None
@@ -40,7 +42,7 @@ class Predictor:
 
         def traced(data: Any) -> Any:
             with Scope(abstract=True) as scope:
-                out = self.model.predict_step(data)
+                out = self.step(data)
                 changed.update(scope.changed)
                 return out
 
@@ -78,7 +80,7 @@ class Predictor:
         variables = [*self.changing.values(), *self.fixed.values()]
         values = [state[k] for k in self.changing] + [fixed[k] for k in self.fixed]
         with Scope(variables, values) as scope:
-            out = self.model.predict_step(batch)
+            out = self.step(batch)
             return {k: scope.get(v) for k, v in self.changing.items()}, out
 
     def _many(
@@ -129,6 +131,8 @@ def predictor_for(model: Any, batch: Any) -> Predictor:
     key = (model._program_key("predict"), structure, shapes)
     entry = cache.get("predict")
     if entry is None or entry[0] != key:
+        if takes_state(model, "predict"):
+            model._build_for(batch)
         predictor = Predictor(model)
         predictor.prepare(batch)
         entry = ((model._program_key("predict"), structure, shapes), predictor)
@@ -147,7 +151,7 @@ def predict_arrays(model: Any, x: Any, rows: int, size: int, calls: Any) -> Any:
         calls: callbacks.
     """
     data = (x,) if isinstance(x, (list, tuple)) else x
-    if model.run_eagerly:
+    if model._by_hand("predict"):
         return _eagerly(model, data, rows, size, calls)
     first = _structs(data, size)
     predictor = predictor_for(model, first)
@@ -203,8 +207,8 @@ def predict_batches(model: Any, batches: Iterable[Any], calls: Any) -> Any:
 def _started(model: Any, data: Any, size: int) -> Callable[[], Any]:
     """Start the prediction of a batch; the function returned waits for it."""
     rows = count_rows(data)
-    if model.run_eagerly:
-        out = model.predict_step(tree.map_structure(jnp.array, data))
+    if model._by_hand("predict"):
+        out = by_hand(model, "predict")(tree.map_structure(jnp.array, data))
         return lambda: jax.tree.map(np.array, out)
     predictor = predictor_for(model, _structs(data, max(size, rows)))
     if 1 < rows < size and predictor.fills(_structs(data, size), size):
@@ -307,10 +311,11 @@ def _padded(piece: Any, missing: int) -> Any:
 def _eagerly(model: Any, data: Any, rows: int, size: int, calls: Any) -> Any:
     parts = []
     model.stop_predicting = False
+    step = by_hand(model, "predict")
     for index, start in enumerate(range(0, rows, size)):
         calls.on_predict_batch_begin(index)
         piece = tree.map_structure(jnp.asarray, _cut(data, start, size))
-        parts.append(jax.tree.map(np.array, model.predict_step(piece)))
+        parts.append(jax.tree.map(np.array, step(piece)))
         calls.on_predict_batch_end(index, {"outputs": parts[-1]})
         if model.stop_predicting:
             break

@@ -449,7 +449,7 @@ class Trainer(TrainerBase):
 
     def _one_batch(self, mode: str, feed: ArrayFeed) -> dict[str, Any]:
         rows = np.arange(feed.rows, dtype=np.int32)
-        if self.run_eagerly:
+        if self._by_hand(mode):
             self._build_for(feed.first_batch())
             self.reset_metrics()
             return eager_step(self, mode, feed.data)

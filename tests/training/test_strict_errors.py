@@ -227,14 +227,3 @@ def test_a_model_whose_call_returns_nothing():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"Forgetful 'forgetful\w*': call returned None.*return"):
         model.fit(X, Y, verbose=0)
-
-
-def test_the_stateless_train_step_of_keras():
-    class Stateless(staghorn.Sequential):
-        def train_step(self, state, data):
-            return {}, state
-
-    model = Stateless([staghorn.Input((3,)), staghorn.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    with pytest.raises(TypeError, match=r"(?s)takes \(self, state, data\).*value_and_grad"):
-        model.fit(X, Y, verbose=0)
