@@ -41,12 +41,14 @@ def read_rate(optimizer: Any) -> float:
         >>> read_rate(SimpleNamespace(learning_rate=np.float32(0.5)))
         0.5
     """
-    if not hasattr(optimizer, "learning_rate"):
+    try:
+        rate = optimizer.learning_rate
+    except AttributeError as error:
         raise ValueError(
             f"{type(optimizer).__name__} has no attribute learning_rate, so a callback cannot "
-            "change it. Use an optimizer of staghorn.optimizers."
-        )
-    return float(np.asarray(optimizer.learning_rate))
+            f"change it. Use an optimizer of staghorn.optimizers.\n{error}"
+        ) from error
+    return float(np.asarray(rate))
 
 
 def log_rates(model: Any, logs: Any) -> None:

@@ -292,9 +292,11 @@ def learning_rates(optimizer: Any) -> dict[str, float]:
     held = getattr(optimizer, "inner_optimizer", optimizer)  # LossScaleOptimizer
     if held is None:
         return {}
-    if several := getattr(held, "optimizers", None):
-        return {f"learning_rate_{one.name}": float(one.learning_rate) for one in several}
-    return {"learning_rate": float(held.learning_rate)}
+    several = getattr(held, "optimizers", None)
+    named = [(f"learning_rate_{o.name}", o) for o in several] if several else []
+    named = named or [("learning_rate", held)]
+    # A transformation of optax may have a rate that nobody can read.
+    return {name: float(o.learning_rate) for name, o in named if hasattr(o, "learning_rate")}
 
 
 def weight_pictures(weight: np.ndarray) -> np.ndarray | None:

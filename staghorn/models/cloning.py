@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from staghorn.engine import tree
-from staghorn.engine.serialization import Configurable
+from staghorn.engine.serialization import Configurable, custom_object_scope
 from staghorn.engine.symbolic import OpCall
 from staghorn.layers.core import Lambda
 from staghorn.layers.input import Input, InputLayer
 from staghorn.layers.layer import Layer
 from staghorn.models.functional import Functional, takes_graph
 from staghorn.models.sequential import Sequential
+from staghorn.optimizers.optax_optimizer import transformations
 
 
 def clone_model(
@@ -100,7 +101,10 @@ def clone_model(
 
 def _fresh(value: Any) -> Any:
     """Return an optimizer, loss or metric without its state."""
-    return type(value).from_config(value.get_config()) if isinstance(value, Configurable) else value
+    if not isinstance(value, Configurable):
+        return value
+    with custom_object_scope(transformations(value)):
+        return type(value).from_config(value.get_config())
 
 
 def _one_input(tensors: Any) -> Any:

@@ -22,6 +22,8 @@ from staghorn.optimizers.loss_scale import LossScaleOptimizer as LossScaleOptimi
 from staghorn.optimizers.multi_optimizer import MultiOptimizer as MultiOptimizer
 from staghorn.optimizers.multi_optimizer import OptimizerMap as OptimizerMap
 from staghorn.optimizers.muon import Muon as Muon
+from staghorn.optimizers.optax_optimizer import OptaxOptimizer as OptaxOptimizer
+from staghorn.optimizers.optax_optimizer import is_transformation
 from staghorn.optimizers.optimizer import Optimizer as Optimizer
 from staghorn.optimizers.rmsprop import RMSprop as RMSprop
 from staghorn.optimizers.schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW
@@ -51,6 +53,7 @@ __all__ = [
     "MultiOptimizer",
     "Muon",
     "Nadam",
+    "OptaxOptimizer",
     "Optimizer",
     "OptimizerMap",
     "RMSprop",
@@ -73,7 +76,8 @@ def get(identifier: Any) -> Optimizer | None:
     """Return an optimizer from a name, config, class or object.
 
     Args:
-        identifier: None, string (case does not matter), config dict, class, or `Optimizer`.
+        identifier: None, string (case does not matter), config dict, class, `Optimizer`, or a
+            gradient transformation of optax.
 
     Raises:
         ValueError: if nothing answers to it.
@@ -84,6 +88,8 @@ def get(identifier: Any) -> Optimizer | None:
     """
     if isinstance(identifier, dict):
         return deserialize(identifier)
+    if is_transformation(identifier):
+        return OptaxOptimizer(identifier)
     found = FAMILY.get(_spelled(identifier))
     if found is not None and not isinstance(found, Optimizer):
         raise ValueError(

@@ -523,6 +523,11 @@ class Optimizer(OptimizerState):
         """
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
+    def _of_the_loss(self, loss: Any) -> dict[str, Any]:
+        """Return what `train_step` passes to `apply` beside gradients and variables."""
+        del loss
+        return {}
+
     def stateless_apply(
         self,
         optimizer_variables: Sequence[Any],

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from staghorn.engine.serialization import get_registered_name, is_builtin
+from staghorn.optimizers.optax_optimizer import transformations
 from staghorn.saving.archive import origin, parse_archive, write_checked_archive
 from staghorn.saving.models import model_from_archive, model_members
 from staghorn.saving.supplied import Supplied
@@ -28,7 +29,7 @@ def model_to_bytes(model: Any) -> bytes:
 
 
 def model_from_bytes(
-    cls: type, data: bytes, custom_objects: Mapping[str, type] | None = None
+    cls: type, data: bytes, custom_objects: Mapping[str, Any] | None = None
 ) -> Any:
     """Make a model from what `model_to_bytes` returned.
 
@@ -44,10 +45,14 @@ def model_from_bytes(
     return model_from_archive(archive, Supplied(known))
 
 
-def custom_classes(model: Any) -> dict[str, type]:
+def custom_classes(model: Any) -> dict[str, Any]:
     """Return the classes of a model's layers and optimizers that are not Staghorn's, by name.
 
-    A pickle holds references to them, as it does for any object.
+    A pickle holds references to them, as it does for any object; and optax's transformations,
+    which `copy.deepcopy` and cloudpickle take, but pickle does not.
     """
-    classes = {type(item) for _, item in walk(model) if not is_builtin(type(item))}
-    return {get_registered_name(cls): cls for cls in sorted(classes, key=lambda c: c.__qualname__)}
+    items = [item for _, item in walk(model)]
+    classes = {type(item) for item in items if not is_builtin(type(item))}
+    supplied = {name: given for o in items for name, given in transformations(o).items()}
+    ordered = sorted(classes, key=lambda c: c.__qualname__)
+    return supplied | {get_registered_name(cls): cls for cls in ordered}

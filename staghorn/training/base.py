@@ -329,7 +329,8 @@ class TrainerBase:
             _, (y_pred, loss) = loss_fn()
         else:
             (_, (y_pred, loss)), gradients = value_and_grad(loss_fn, variables, has_aux=True)()
-            self.optimizer.apply(gradients, variables)
+            more = self.optimizer._of_the_loss(loss)
+            self.optimizer.apply(gradients, variables, **more)
         self._track_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 

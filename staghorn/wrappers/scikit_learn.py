@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from staghorn.engine.serialization import custom_object_scope
 from staghorn.models import Model, clone_model
+from staghorn.optimizers.optax_optimizer import transformations
 
 try:
     from sklearn.base import (
@@ -101,7 +103,8 @@ def _clone(model: Model) -> Model:
     """Return a new model with the same layers, new weights and the same compile arguments."""
     new = clone_model(model)
     if model.compiled:
-        new.compile_from_config(model.get_compile_config())
+        with custom_object_scope(transformations(model.optimizer)):
+            new.compile_from_config(model.get_compile_config())
     return new
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 import staghorn
 from staghorn import callbacks, layers, losses, metrics, optimizers
@@ -33,6 +34,7 @@ class Row:
         random: whether training draws random numbers, so that two runs differ.
         augments: whether the layer changes its input unless `training=False` is passed.
         steps: whether the layer treats time steps alike, and so must carry masks.
+        supplied: what a file cannot hold and is handed to `load_model`.
     """
 
     kind: str
@@ -46,6 +48,7 @@ class Row:
     augments: bool = False
     steps: bool = False
     options: dict = field(default_factory=dict)
+    supplied: dict = field(default_factory=dict)
 
     def apply(self, x: Any, layer: Any = None) -> Any:
         """Put the layer on a symbolic or real (batch, 8) tensor and return (batch, n)."""
@@ -403,6 +406,12 @@ OPTIMIZERS["MultiOptimizer"] = Row(
     lambda: optimizers.MultiOptimizer(
         optimizers.OptimizerMap(optimizers.SGD(0.01), {".*bias": optimizers.Adam(0.01)})
     ),
+)
+
+OPTIMIZERS["OptaxOptimizer"] = Row(
+    "optimizer",
+    lambda: optimizers.OptaxOptimizer(optax.adamw(0.01)),
+    supplied={"transformation": optax.adamw(0.01)},
 )
 
 CALLBACKS = {

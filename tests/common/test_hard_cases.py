@@ -243,7 +243,7 @@ def save_load_continue(row: Row, tmp_path):
     fit(model, row, epochs=1)
     path = tmp_path / "model.keras"
     model.save(path)
-    again = staghorn.models.load_model(path)
+    again = staghorn.models.load_model(path, custom_objects=row.supplied)
     np.testing.assert_allclose(
         again.predict(X, verbose=0), model.predict(X, verbose=0), rtol=1e-6, atol=1e-6
     )
