@@ -14,9 +14,13 @@ from staghorn.callbacks.learning_rate import LearningRateScheduler as LearningRa
 from staghorn.callbacks.learning_rate import ReduceLROnPlateau as ReduceLROnPlateau
 from staghorn.callbacks.progress import ProgbarLogger as ProgbarLogger
 from staghorn.callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
+from staghorn.callbacks.statistics import Statistics as Statistics
 from staghorn.callbacks.swap_ema_weights import SwapEMAWeights as SwapEMAWeights
 from staghorn.callbacks.tensorboard import TensorBoard as TensorBoard
 from staghorn.callbacks.terminate_on_nan import TerminateOnNaN as TerminateOnNaN
+from staghorn.callbacks.weight_averaging import (
+    StochasticWeightAveraging as StochasticWeightAveraging,
+)
 from staghorn.engine.registry import missing_names
 
 __all__ = [
@@ -32,6 +36,8 @@ __all__ = [
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "RemoteMonitor",
+    "Statistics",
+    "StochasticWeightAveraging",
     "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",

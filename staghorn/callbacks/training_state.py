@@ -190,10 +190,12 @@ def facts(model: Any) -> dict[str, Any]:
         if type(layer).__module__.startswith("staghorn.layers.")
         and type(layer).__name__ != "Lambda"
     ]
+    multipliers = model._rate_multipliers
     return versions() | {
         "steps per epoch": model._run.feed.steps_per_epoch,
         "layers": fingerprint(*layers),
         "optimizer": fingerprint(*filter(None, [model.optimizer])),
+        **({"learning rate multipliers": multipliers} if multipliers else {}),
         **model._run.feed.facts(),
     }
 

@@ -21,9 +21,12 @@ from staghorn.layers.layer import Layer
 from staghorn.models.host_part import HostPart
 from staghorn.models.old_methods import OldMethods
 from staghorn.models.state_tree import StateTree
+from staghorn.models.training_tools import TrainingTools
 from staghorn.training.data import to_arrays
 from staghorn.training.trainer import Trainer
 from staghorn.training.validation import check_inputs, sole_input
+
+_MULTIPLIERS = "learning_rate_multipliers"
 
 
 def is_functional_call(args: tuple, kwargs: dict) -> bool:
@@ -46,7 +49,7 @@ def _check_functional_words(name: str, kwargs: dict) -> None:
             raise TypeError(f"{name}: {given!r} was given without {absent!r}. {wanted}")
 
 
-class Model(OldMethods, StateTree, Trainer, Layer):
+class Model(OldMethods, StateTree, TrainingTools, Trainer, Layer):
     """A Layer with `compile`, `fit`, `evaluate`, `predict`, `save`.
 
     `Model(inputs, outputs)` makes a Functional model from symbolic tensors; a subclass writes
@@ -319,11 +322,17 @@ class Model(OldMethods, StateTree, Trainer, Layer):
         """Return what was passed to `compile`, in JSON form."""
         if not self.compiled or self._compile_arguments is None:
             return {}
-        return {key: serialize_keras_object(v) for key, v in self._compile_arguments.items()}
+        config = {key: serialize_keras_object(v) for key, v in self._compile_arguments.items()}
+        if self._rate_multipliers:  # in a place that Keras does not look at
+            config["optimizer"][_MULTIPLIERS] = dict(self._rate_multipliers)
+        return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile the model from what `get_compile_config` returned."""
         arguments = deserialize_keras_object(config)
+        optimizer = config.get("optimizer")
+        if isinstance(optimizer, dict) and _MULTIPLIERS in optimizer:
+            arguments[_MULTIPLIERS] = optimizer[_MULTIPLIERS]
         self.compile(**arguments)
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)

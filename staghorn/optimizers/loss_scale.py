@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from staghorn.engine.arguments import Is, Positive
 from staghorn.engine.serialization import serialize_keras_object
 from staghorn.engine.variable import Variable
-from staghorn.optimizers.optimizer import Optimizer, run_if
+from staghorn.optimizers.optimizer import Optimizer, RateFactors, run_if
 
 
 def _next_scale(
@@ -148,6 +148,9 @@ class LossScaleOptimizer(Optimizer):
     ) -> None:
         """Choose variables that the inner optimizer's weight decay leaves alone."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    def _multiply_rates(self, factors: RateFactors) -> None:
+        self.inner_optimizer._multiply_rates(factors)
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """Give variables their final values, as the inner optimizer does."""

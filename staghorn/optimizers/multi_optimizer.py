@@ -200,6 +200,7 @@ class MultiOptimizer(Optimizer):
         variables = self._check_variables(grads, trainable_variables)
         gradients = {id(v): g for g, v in zip(grads, variables, strict=True)}
         for optimizer, part in self._divided(variables):
+            optimizer._multiply_rates(self._rate_factors)
             optimizer.apply([gradients[id(v)] for v in part], part)
         self._iterations.assign_add(1)
 

@@ -10,6 +10,7 @@ Scope it traces to one pure program.
 import re
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -50,6 +51,16 @@ def run_if(predicate: Any, update: Any, variables: Sequence[Variable]) -> None:
     )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+@dataclass(frozen=True)
+class RateFactors:
+    """By how much the learning rates of some variables differ from the optimizer's."""
+
+    pairs: tuple[tuple[Variable, float], ...] = ()
+
+    def of(self, variable: Variable) -> float:
+        return next((factor for other, factor in self.pairs if other is variable), 1.0)
 
 
 def _raw(value: Any) -> Any:
@@ -149,6 +160,7 @@ class Optimizer(OptimizerState):
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self._excluded: tuple[list[Variable], str] = ([], "")
+        self._rate_factors: RateFactors = RateFactors()
         self._slots: list[dict[str, Variable]] = []
         self._model_variables_moving_average: list[Variable | None] = []
         self._accumulated_gradients: list[Variable] = []
@@ -273,13 +285,15 @@ class Optimizer(OptimizerState):
     def _update_variables(
         self, gradients: list[jax.Array], variables: list[Variable], lr: jax.Array, t: jax.Array
     ) -> None:
+        factors = [self._rate_factors.of(variable) for variable in variables]
+        rates = {factor: lr if factor == 1 else lr * factor for factor in factors}
         if type(self).update_step is not Optimizer.update_step:
-            for gradient, variable in zip(gradients, variables, strict=True):
-                self.update_step(gradient, variable, lr)
+            for gradient, variable, factor in zip(gradients, variables, factors, strict=True):
+                self.update_step(gradient, variable, rates[factor])
             return
-        numbers = self.coefficients(lr, t)
-        for gradient, variable in zip(gradients, variables, strict=True):
-            self._write_step(gradient, variable, numbers, t)
+        numbers = {factor: self.coefficients(rate, t) for factor, rate in rates.items()}
+        for gradient, variable, factor in zip(gradients, variables, factors, strict=True):
+            self._write_step(gradient, variable, numbers[factor], t)
 
     # ---- one step ----------------------------------------------------------------------------
 
@@ -458,6 +472,10 @@ class Optimizer(OptimizerState):
         named = bool(pattern) and re.search(pattern, variable.name) is not None
         return not named and not any(variable is other for other in excluded)
 
+    def _multiply_rates(self, factors: RateFactors) -> None:
+        """Use these factors from now on; optimizers that hand variables on hand them on too."""
+        self._rate_factors = factors
+
     def _decay_of(self, variable: Variable) -> float | None:
         del variable
         return self.weight_decay
@@ -466,8 +484,8 @@ class Optimizer(OptimizerState):
         for variable in variables:
             decay = self._decay_of(variable)
             if decay is not None and self._use_weight_decay(variable):
-                p = variable.value
-                variable.assign(p - p * (lr * decay).astype(p.dtype))
+                p, rate = variable.value, lr * decay * self._rate_factors.of(variable)
+                variable.assign(p - p * rate.astype(p.dtype))
 
     # ---- moving averages ---------------------------------------------------------------------
 

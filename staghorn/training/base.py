@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -22,14 +22,17 @@ from staghorn.engine.spellings import old_scripts, user_level
 from staghorn.metrics.metric import Metric
 from staghorn.metrics.reduction import Mean
 from staghorn.optimizers.loss_scale import LossScaleOptimizer
+from staghorn.optimizers.optimizer import RateFactors
 from staghorn.training.checks import (
     check_loss_weights,
+    checked_multipliers,
     leaks_explained,
     modern_call,
 )
 from staghorn.training.compile import CompiledLoss, CompiledMetrics, OutputMap
 from staghorn.training.data import unpack_x_y_sample_weight
 from staghorn.training.executor import Executor, Pace
+from staghorn.training.layer_paths import rate_factors
 from staghorn.training.predictor import predictor_for
 from staghorn.training.stateless import (
     assign_state,
@@ -70,6 +73,7 @@ class TrainerBase:
         self.jit_compile: Any = "auto"
         self.history: History | None = None
         self._run: Run | None = None  # the `fit` that is going on
+        self._rate_multipliers: dict[str, float] = {}  # of `compile`, by pattern
         self._flags: dict[int, bool] = {}  # id(layer) → whether it was trainable at `compile`
         self._compiled_loss: CompiledLoss | None = None
         self._compiled_metrics: CompiledMetrics | None = None
@@ -92,6 +96,7 @@ class TrainerBase:
         steps_per_execution: int | None = None,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
+        learning_rate_multipliers: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         """Say how the model is trained.
@@ -108,6 +113,14 @@ class TrainerBase:
             steps_per_execution: steps in one compiled call. Default: chosen by the library.
             jit_compile: accepted for Keras's sake; everything is compiled.
             auto_scale_loss: scale the loss of a mixed_float16 model. Default: True.
+            learning_rate_multipliers: pattern → factor, as `{"encoder*": 0.1, "bias": 2.0}`: a
+                weight whose path ("encoder/dense/kernel") holds names that fit learns as with an
+                optimizer of its own of the rate `factor * learning_rate`, schedules and weight
+                decay included; of several that fit, the last counts. Beyond Keras, which opens
+                files of such models and ignores it. Default: None.
+
+        Raises:
+            ValueError: if an argument is out of range, or a pattern fits no weight.
 
         Example:
             >>> model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(1)])
@@ -147,8 +160,19 @@ class TrainerBase:
             "steps_per_execution": 1 if steps_per_execution is None else steps_per_execution,
             "jit_compile": True if jit_compile == "auto" else jit_compile,
         }
+        self._rate_multipliers = checked_multipliers(learning_rate_multipliers, self.optimizer)
+        if isinstance(self.optimizer, optimizers.Optimizer):
+            self.optimizer._multiply_rates(RateFactors())  # not those of an earlier compile
+        self._multiply_rates()
         layers = self._flatten_layers()  # type: ignore[attr-defined]
         self._flags = {id(layer): layer._trainable for layer in layers}
+
+    def _multiply_rates(self) -> None:
+        """Tell the optimizer which weights learn faster or slower, once they all exist."""
+        layers = self._flatten_layers()  # type: ignore[attr-defined]
+        if self._rate_multipliers and all(layer.built for layer in layers):
+            pairs = rate_factors(self, self._rate_multipliers)
+            self.optimizer._multiply_rates(RateFactors(tuple(pairs)))
 
     def _weights_to_train(self) -> list[Any]:
         """Return what `train_step` updates: what is trainable now, as in Keras 3.
@@ -420,6 +444,7 @@ class TrainerBase:
         if not built and self._has_own_call():
             x, _, _ = unpack_x_y_sample_weight(batch)
             jax.eval_shape(abstractly(lambda data: self._forward(data, training=False)), x)
+        self._multiply_rates()
         if takes_state(self, "train") or takes_state(self, "test"):
             self._build_state(batch)
 

@@ -15,6 +15,7 @@ import numpy as np
 from staghorn.engine import tree
 from staghorn.engine.keywords import reject_unknown
 from staghorn.engine.spellings import modern, say_once
+from staghorn.optimizers.optimizer import Optimizer
 
 _TRACED = """\
 {kind} '{name}' uses NumPy or a Python `if` on a value that is only known while training.
@@ -26,6 +27,29 @@ which does not survive the step.
 Make a variable in __init__ or build and assign to it:
     self.total = self.add_weight(name="total", initializer="zeros")   # a metric: add_variable
     self.total.assign_add(value)"""
+
+
+def checked_multipliers(multipliers: Any, optimizer: Any) -> dict[str, float]:
+    """Return the learning rate multipliers of `compile`, or raise for what cannot be meant."""
+    given = {} if multipliers is None else multipliers
+    good = isinstance(given, Mapping) and all(
+        isinstance(pattern, str)
+        and isinstance(factor, (int, float, np.number))
+        and not isinstance(factor, bool)
+        and 0 <= factor < math.inf
+        for pattern, factor in given.items()
+    )
+    if not good:
+        raise ValueError(
+            "compile: learning_rate_multipliers must be a dict of pattern → factor of 0 or more, "
+            f"such as {{'encoder*': 0.1}}, got {multipliers!r} ({type(multipliers).__name__})."
+        )
+    if given and not isinstance(optimizer, Optimizer):
+        raise ValueError(
+            "compile: learning_rate_multipliers needs an optimizer of staghorn.optimizers, got "
+            f"{type(optimizer).__name__}."
+        )
+    return {pattern: float(factor) for pattern, factor in given.items()}
 
 
 def modern_call(

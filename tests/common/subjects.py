@@ -428,6 +428,8 @@ CALLBACKS = {
     "ReduceLROnPlateau": Row(
         "callback", lambda: callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=10.0)
     ),
+    "Statistics": Row("callback", callbacks.Statistics),
+    "StochasticWeightAveraging": Row("callback", callbacks.StochasticWeightAveraging),
     "TerminateOnNaN": Row("callback", callbacks.TerminateOnNaN),
     "History": Row("callback", callbacks.History),
     "ProgbarLogger": Row("callback", callbacks.ProgbarLogger),

@@ -213,7 +213,8 @@ class HalveEachBatch(callbacks.Callback):
 def callback_changes_weights(row: Row, tmp_path):
     model = compile_model(one_output(row), row)
     fit(model, row, callbacks=[*extra_callbacks(row), Zero()])
-    if not any(isinstance(c, callbacks.EarlyStopping) for c in extra_callbacks(row)):
+    assign_too = (callbacks.EarlyStopping, callbacks.StochasticWeightAveraging)
+    if not any(isinstance(c, assign_too) for c in extra_callbacks(row)):
         assert all((w == 0).all() for w in model.get_weights())
     counter = HalveEachBatch()
     fit(model, row, callbacks=[*extra_callbacks(row), counter])
