@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from staghorn.layers.layer import Layer
 
 
+_TEXT = """\
+{what} takes numbers, got strings ({example}, ...). Put before it what turns strings into numbers:
+TextVectorization for texts, StringLookup for categories, Hashing."""
 SYMBOLIC_LOSS = """\
 add_loss in '{name}': {value} is symbolic. Call add_loss from `call`, or on the functional model \
 that the tensor belongs to."""
@@ -152,6 +155,9 @@ def convert(layer: Layer, x: Any) -> Any:
     if isinstance(x, jax.Array):
         return _cast(layer, x)
     if isinstance(x, (np.ndarray, np.generic)):
+        if is_text(x) and layer.input_spec is not None:  # those with one take numbers
+            what = f"{type(layer).__name__} '{layer.name}'"
+            raise TypeError(_TEXT.format(what=what, example=str(x.ravel()[:1])[1:-1]))
         return x if is_text(x) else _cast(layer, jnp.asarray(x))
     if isinstance(x, Variable):
         return _cast(layer, x.value)

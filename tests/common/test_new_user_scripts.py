@@ -116,3 +116,8 @@ def test_code_names_layers_as_they_are_imported():
     made: dict = {}
     exec(code, made)  # our own text
     assert made["model"].count_params() == model.count_params()
+
+
+def test_strings_in_a_layer_of_numbers_are_refused_with_what_to_put_before():
+    with pytest.raises(TypeError, match=r"Dense 'd' takes numbers, got strings \('a', \.\.\.\)"):
+        layers.Dense(2, name="d")(np.array([["a"], ["b"]]))
