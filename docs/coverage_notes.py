@@ -94,6 +94,9 @@ FACTS: dict[str, str] = {
     "no `[*][*]`": "unknown arguments are errors",
     "no `custom_objects`*": "`custom_object_scope` makes names known",
     "its names are different objects": "the old name takes the old arguments too",
+    "`strides`: `1`, Keras `(1, 1)`": "the same, and written alike in configs",
+    "`strides`: `1`, Keras `(1, 1, 1)`": "the same, and written alike in configs",
+    "`dilation_rate`: `1`, Keras `(1, 1*": "the same, and written alike in configs",
 }
 
 # Path of a symbol → why it is not here.

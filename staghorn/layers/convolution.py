@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from operator import index
-from types import FunctionType
 from typing import Any
 
 import jax
@@ -17,17 +16,6 @@ from staghorn.ops import convolution
 from staghorn.ops.channel_sums import to_rows
 
 Ints = int | Sequence[int]
-
-
-def _for_rank(constructor: Any, rank: int) -> Any:
-    """Copy a constructor, with a 1 for each axis where strides and dilation_rate have one."""
-    code, given = constructor.__code__, constructor.__defaults__
-    names = code.co_varnames[code.co_argcount - len(given) : code.co_argcount]
-    wide = dict.fromkeys(("strides", "dilation_rate"), (1,) * rank)
-    defaults = tuple(wide.get(n, default) for n, default in zip(names, given, strict=True))
-    copy = FunctionType(code, constructor.__globals__, None, defaults, constructor.__closure__)
-    copy.__annotations__ = constructor.__annotations__
-    return copy
 
 
 class Sliding(Layer):
@@ -48,11 +36,6 @@ class Sliding(Layer):
 
     rank: int
     bias: Any
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if vars(cls).get("rank", 1) > 1 and "__init__" not in vars(cls):
-            cls.__init__ = _for_rank(cls.__init__, cls.rank)  # type: ignore[method-assign]
 
     def __init__(
         self,

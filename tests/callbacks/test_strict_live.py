@@ -141,6 +141,8 @@ OURS = {
     "ProgbarLogger": lambda folder: callbacks.ProgbarLogger(),
     "ReduceLROnPlateau": lambda folder: callbacks.ReduceLROnPlateau("loss"),
     "RemoteMonitor": lambda folder: Quiet(),
+    "Statistics": lambda folder: callbacks.Statistics(),
+    "StochasticWeightAveraging": lambda folder: callbacks.StochasticWeightAveraging(0),
     "SwapEMAWeights": lambda folder: callbacks.SwapEMAWeights(swap_on_epoch=True),
     "TensorBoard": lambda folder: callbacks.TensorBoard(folder, histogram_freq=1),
     "TerminateOnNaN": lambda folder: callbacks.TerminateOnNaN(),
