@@ -346,9 +346,11 @@ def _build_optimizer(model: Any, optimizer: Optimizer, entry: Entry) -> None:
 
 def _trained_others(model: Any, optimizer: Optimizer, entry: Entry) -> bool:
     """Say whether the state in a file is whole, but for other weights than are trained now."""
-    own, found = len(optimizer._stored_variables), list(entry.shapes.values())
+    own, found = len(optimizer._stored_variables), entry.shapes
+    if len(found) in (0, 1, 2, own) or list(found) != [str(i) for i in range(len(found))]:
+        return False
     shapes = {weight.shape for weight in model.weights} | {()}
-    return len(found) not in (0, 1, 2, own) and all(shape in shapes for shape, _ in found)
+    return all(shape in shapes for shape, _ in found.values())
 
 
 def _optimizer_problems(optimizer: Optimizer, entry: Entry, state: OptimizerState) -> Iterator[str]:

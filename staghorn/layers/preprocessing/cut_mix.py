@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from staghorn import random
 from staghorn.layers.preprocessing.colour_layer import strength
 from staghorn.layers.preprocessing.image_layer import images_of
-from staghorn.layers.preprocessing.mixing_layer import MixingLayer
+from staghorn.layers.preprocessing.mixing_layer import MixingLayer, shuffled
 from staghorn.layers.preprocessing.random_transform import Factor
 
 _NO_BOXES = """\
@@ -77,7 +77,7 @@ class CutMix(MixingLayer):
         return {
             "batch_masks": jnp.expand_dims(inside, 1 if self._channels_first else 3),
             "mix_weight": (1.0 - area).reshape(batch),
-            "permutation_order": random.shuffle(jnp.arange(batch), seed=seed),
+            "permutation_order": shuffled(batch, seed),
         }
 
     def _mixed(self, images: jax.Array, others: jax.Array, transformation: Any) -> jax.Array:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from staghorn import random
 from staghorn.engine.arguments import Positive
-from staghorn.layers.preprocessing.mixing_layer import MixingLayer, blended
+from staghorn.layers.preprocessing.mixing_layer import MixingLayer, blended, shuffled
 
 
 class MixUp(MixingLayer):
@@ -55,7 +55,7 @@ class MixUp(MixingLayer):
     def _draw(self, data: Any, seed: Any) -> dict[str, Any]:
         batch, _, _ = self._sizes(data)
         return {
-            "permutation_order": random.shuffle(jnp.arange(batch), seed=seed),
+            "permutation_order": shuffled(batch, seed),
             "mix_weight": random.beta((batch,), self.alpha, self.alpha, seed=seed),
         }
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from staghorn import config
+from staghorn import config, random
 from staghorn.engine.dtypes import is_float
 from staghorn.engine.symbolic import KerasTensor
 from staghorn.layers.preprocessing.random_transform import RandomImageLayer
@@ -76,3 +76,19 @@ def _partners(values: Any, transformation: Any) -> Any:
 
 def _label_dtype(dtype: str) -> str:
     return dtype if is_float(dtype) else config.floatx()
+
+
+def shuffled(batch: Any, seed: Any) -> jax.Array:
+    """Return the rows of a batch in a random order, as they are where the size is not known yet.
+
+    Args:
+        batch: how many rows.
+        seed: a seed or `SeedGenerator`.
+
+    Example:
+        >>> from staghorn.layers.preprocessing.mixing_layer import shuffled
+        >>> sorted(shuffled(3, seed=1).tolist())
+        [0, 1, 2]
+    """
+    rows = jnp.arange(batch)
+    return random.shuffle(rows, seed=seed) if isinstance(batch, int) else rows
