@@ -12,6 +12,7 @@ import numpy as np
 
 from staghorn.engine import donation
 from staghorn.engine.spellings import user_level
+from staghorn.engine.variable import Variable
 from staghorn.layers.layer import Layer
 from staghorn.optimizers.optimizer import Optimizer
 from staghorn.saving.atomic import replacing_file
@@ -223,7 +224,11 @@ def weights_groups(model: Any) -> Groups:
         for path, item in walk(model):
             store: dict[str, Any] = {}
             item.save_own_variables(store)
-            arrays = {key: np.asarray(value) for key, value in store.items()}
+            # Looked at, not copied: JAX does not reuse memory that NumPy looks at.
+            arrays = {
+                key: np.asarray(value.stored if isinstance(value, Variable) else value)
+                for key, value in store.items()
+            }
             groups[path] = (item.name if "\0" not in item.name else None, arrays)
     return groups
 
