@@ -155,7 +155,7 @@ def convert(layer: Layer, x: Any) -> Any:
     if isinstance(x, jax.Array):
         return _cast(layer, x)
     if isinstance(x, (np.ndarray, np.generic)):
-        if is_text(x) and layer.input_spec is not None:  # those with one take numbers
+        if is_text(x) and layer.input_spec is not None and layer._host_part is None:
             what = f"{type(layer).__name__} '{layer.name}'"
             raise TypeError(_TEXT.format(what=what, example=str(x.ravel()[:1])[1:-1]))
         return x if is_text(x) else _cast(layer, jnp.asarray(x))
