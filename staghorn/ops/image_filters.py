@@ -15,10 +15,20 @@ from staghorn.ops.core import as_array, saturate_cast
 from staghorn.ops.image_sampling import check_option, check_rank, is_first, spatial_axes
 
 
-def _correlated(x: jax.Array, kernel: Sequence[Any], axis: int) -> jax.Array:
+def correlated(x: jax.Array, kernel: Sequence[Any], axis: int) -> jax.Array:
     """Correlate one axis with a few numbers, zeros outside: shape → shape.
 
     Shifted sums: on a CPU many times faster than a convolution with a group per channel.
+
+    Args:
+        x: an array.
+        kernel: the numbers, (size,).
+        axis: the axis.
+
+    Example:
+        >>> from staghorn.ops.image_filters import correlated
+        >>> correlated(np.array([1.0, 2.0, 4.0]), (1, 1, 1), 0).tolist()
+        [3.0, 7.0, 6.0]
     """
     size, length = len(kernel), x.shape[axis]
     widths = [(0, 0)] * x.ndim
@@ -65,7 +75,7 @@ def gaussian_blur(
     for axis, size, width in zip(spatial_axes(first), kernel_size[::-1], sigma[::-1], strict=True):
         offset = jnp.arange(size, dtype=blurred.dtype) - (size - 1) / 2
         bell = jnp.exp(-0.5 * (offset / width) ** 2)
-        blurred = _correlated(blurred, list(bell / jnp.sum(bell)), axis)
+        blurred = correlated(blurred, list(bell / jnp.sum(bell)), axis)
     if is_float(images.dtype):
         return blurred
     return saturate_cast(jnp.round(blurred), images.dtype)
@@ -93,8 +103,8 @@ def sobel_edges(images: Any, data_format: str | None = None) -> jax.Array:
     check_rank("sobel_edges", images.shape)
     height, width = spatial_axes(first)
     smooth, change = (1, 2, 1), (-1, 0, 1)
-    down = _correlated(_correlated(images, change, height), smooth, width)
-    across = _correlated(_correlated(images, smooth, height), change, width)
+    down = correlated(correlated(images, change, height), smooth, width)
+    across = correlated(correlated(images, smooth, height), change, width)
     return jnp.stack([down, across], axis=-1)
 
 

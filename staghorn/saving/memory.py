@@ -27,7 +27,10 @@ _MARK = b"SGHNCRCS"
 _DAMAGED = (
     "{where} is damaged: its content does not match the checksum at its end. Use another copy."
 )
-_CUT = "{where} is damaged: the checksums at its end are missing. Use another copy."
+_CUT = (
+    "{where} is damaged: the checksums at its end are missing. Use another copy. (If you changed "
+    "it with h5py yourself, delete its mark too:    del file.attrs['sealed'])"
+)
 
 
 def as_pieces(content: Buffer | Pieces) -> Pieces:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from staghorn.layers.preprocessing.colour_layer import RandomColourLayer
-from staghorn.ops.image_filters import _correlated
+from staghorn.ops.image_filters import correlated
 from staghorn.ops.image_sampling import spatial_axes
 
 
@@ -38,7 +38,7 @@ class RandomSharpness(RandomColourLayer):
     def _recolour(self, images: Any, factor: Any) -> Any:
         total = images
         for axis in spatial_axes(self._channels_first):
-            total = _correlated(total, (1, 1, 1), axis)
+            total = correlated(total, (1, 1, 1), axis)
         smooth = (total + 4.0 * images) / 13.0
         sharpness = (factor * 2).astype(images.dtype)
         return self._clipped(images + (1.0 - sharpness) * (smooth - images))
