@@ -231,7 +231,7 @@ LAYERS: dict[str, Row] = {
     ),
     "RandomFlip": _layer(layers.RandomFlip, before=IMAGE, random=True, augments=True),
     "RandomGaussianBlur": _layer(
-        lambda: layers.RandomGaussianBlur(value_range=(-5, 5)),
+        lambda: layers.RandomGaussianBlur((1, 1), sigma=(0.9, 1), value_range=(-5, 5)),
         before=IMAGE,
         random=True,
         augments=True,
