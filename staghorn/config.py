@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import sys
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ if TYPE_CHECKING:
 
 # fmt: off
 __all__ = [
-    "backend", "disable_flash_attention", "disable_interactive_logging",
+    "backend", "compile_cache", "disable_flash_attention", "disable_interactive_logging",
     "disable_traceback_filtering", "dtype_policy", "enable_flash_attention",
     "enable_interactive_logging", "enable_traceback_filtering", "enable_unsafe_deserialization",
     "epsilon", "floatx", "image_data_format", "is_flash_attention_enabled",
     "is_interactive_logging_enabled", "is_nnx_enabled", "is_traceback_filtering_enabled",
-    "max_epochs", "max_steps_per_epoch", "set_backend", "set_dtype_policy", "set_epsilon",
-    "set_floatx", "set_image_data_format", "set_max_epochs", "set_max_steps_per_epoch",
+    "max_epochs", "max_steps_per_epoch", "set_backend", "set_compile_cache", "set_dtype_policy",
+    "set_epsilon", "set_floatx", "set_image_data_format", "set_max_epochs",
+    "set_max_steps_per_epoch",
 ]
 # fmt: on
 
@@ -36,6 +38,20 @@ def _limit(variable: str) -> int | None:
     return int(text)
 
 
+def _cache_folder() -> str | None:
+    """Return where compiled programs are kept: as the environment says, else with other caches."""
+    chosen = os.environ.get("STAGHORN_COMPILE_CACHE")
+    if chosen is not None:
+        return None if chosen.lower() in ("", "0", "off", "false", "no") else chosen
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", "")
+    elif sys.platform == "darwin":
+        base = os.path.expanduser("~/Library/Caches")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(base, "staghorn", "compiled") if os.path.isabs(base) else None
+
+
 @dataclass
 class _Defaults:
     floatx: str = "float32"
@@ -44,6 +60,7 @@ class _Defaults:
     flash_attention: bool | None = None
     interactive_logging: bool = True
     traceback_filtering: bool = True
+    compile_cache: str | None = field(default_factory=_cache_folder)
     max_epochs: int | None = field(default_factory=lambda: _limit("KERAS_MAX_EPOCHS"))
     max_steps: int | None = field(default_factory=lambda: _limit("KERAS_MAX_STEPS_PER_EPOCH"))
 
@@ -319,6 +336,44 @@ def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
         >>> staghorn.config.set_max_steps_per_epoch(None)
     """
     _defaults.max_steps = max_steps_per_epoch
+
+
+def compile_cache() -> str | None:
+    """Return the folder where compiled programs are kept for the next run, None for nowhere.
+
+    By default a folder among the user's caches (`~/.cache/staghorn/compiled` on Linux); the
+    environment variable STAGHORN_COMPILE_CACHE names another one, or is "off". It holds 1 GiB at
+    most, what was not used for longest goes first, and it may be deleted at any time. A folder
+    that other users can write is not used. If JAX has a cache of its own
+    (`jax_compilation_cache_dir`), that one is used as it is.
+
+    Example:
+        >>> folder = staghorn.config.compile_cache()
+        >>> staghorn.config.set_compile_cache(None)
+        >>> staghorn.config.compile_cache() is None
+        True
+        >>> staghorn.config.set_compile_cache(folder)
+
+    Notes: a program that calls back into Python is compiled in every run.
+    """
+    return _defaults.compile_cache
+
+
+def set_compile_cache(folder: str | os.PathLike[str] | None) -> None:
+    """Choose where compiled programs are kept; call it before the first model is made.
+
+    Args:
+        folder: a folder of your own, made if it is missing; None for nowhere.
+
+    Example:
+        >>> staghorn.config.set_compile_cache(staghorn.config.compile_cache())
+    """
+    if folder is not None and not isinstance(folder, (str, os.PathLike)):
+        raise ValueError(
+            f"set_compile_cache: folder must be a path or None, got {folder!r} "
+            f"({type(folder).__name__})."
+        )
+    _defaults.compile_cache = None if folder is None else os.path.abspath(folder)
 
 
 def enable_unsafe_deserialization() -> None:

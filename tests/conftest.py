@@ -22,6 +22,8 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}".strip()
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Every test compiles for itself, and none leaves programs with the user's caches.
+os.environ["STAGHORN_COMPILE_CACHE"] = "off"
 
 if STRICT:
     import jax

@@ -1,12 +1,14 @@
 """The only place that touches JAX's private names, so that a new JAX release breaks one file.
 
-Written against jax 0.10.2. Public replacements do not exist for these two questions: "is JAX
-staging a program right now?" and "is this the trace that was current a moment ago?".
+Written against jax 0.10.2. Public replacements do not exist for these questions: "is JAX staging
+a program right now?", "is this the trace that was current a moment ago?", and for a cache of
+compiled programs that is more than the name of a folder.
 """
 
 from typing import Any
 
 import jax
+from jax._src import compilation_cache as _compilation_cache
 from jax._src import core as _core
 from jax._src.interpreters import partial_eval as _partial_eval
 
@@ -50,3 +52,24 @@ def has_convolutions(program: Any) -> bool:
         or any(map(has_convolutions, inner_programs(equation)))
         for equation in getattr(program, "jaxpr", program).eqns
     )
+
+
+# The cache that this file gave to JAX: one that somebody else chose stays.
+_given: list[Any] = [None]
+
+
+def use_compile_cache(cache: Any) -> None:
+    """Have JAX ask `cache` for compiled programs, or nobody if it is None.
+
+    A folder that was chosen in JAX itself comes first. Programs that compile in less than a
+    second, which JAX would leave out, are kept too: a small model is made of them.
+    """
+    settings: Any = jax.config
+    if settings.jax_compilation_cache_dir:
+        cache = None
+    if cache is _given[0] or _compilation_cache._cache is not _given[0]:
+        return
+    if settings.jax_persistent_cache_min_compile_time_secs == 1.0:  # JAX's default
+        settings.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    _compilation_cache._cache = _given[0] = cache
+    _compilation_cache._cache_initialized = cache is not None

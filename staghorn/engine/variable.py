@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from staghorn.engine import frame, naming, scope
+from staghorn.engine import compile_cache, frame, naming, scope
 from staghorn.engine.dtypes import is_float, standardize_dtype
 from staghorn.engine.host_memory import cannot_change, own_copy
 from staghorn.engine.jax_internals import is_staging, is_tracer
@@ -104,6 +104,7 @@ class Variable:
         self.constraint: Callable | None = None
         self.overwrite_with_gradient = False
         scope.check_creation(self.name)
+        compile_cache.enable()  # JAX compiles from here on
         # Compile-time evaluation: a layer may be built while JAX traces for shapes.
         with jax.ensure_compile_time_eval():
             self._value = _first_value(initializer, shape, dtype, self.name)
