@@ -5,6 +5,7 @@ a program right now?", "is this the trace that was current a moment ago?", and f
 compiled programs that is more than the name of a folder.
 """
 
+from collections import Counter
 from typing import Any
 
 import jax
@@ -45,13 +46,19 @@ def inner_programs(equation: Any) -> list[Any]:
     ]
 
 
+def operations(program: Any) -> Counter[str]:
+    """Count the operations of a traced program and of those inside it, by name."""
+    found: Counter[str] = Counter()
+    for equation in getattr(program, "jaxpr", program).eqns:
+        found[equation.primitive.name] += 1
+        for inner in inner_programs(equation):
+            found += operations(inner)
+    return found
+
+
 def has_convolutions(program: Any) -> bool:
     """Say whether a traced program, or one inside it, convolves."""
-    return any(
-        equation.primitive.name in ("conv_general_dilated", "staghorn_convolution")
-        or any(map(has_convolutions, inner_programs(equation)))
-        for equation in getattr(program, "jaxpr", program).eqns
-    )
+    return bool({"conv_general_dilated", "staghorn_convolution"} & operations(program).keys())
 
 
 # The cache that this file gave to JAX: one that somebody else chose stays.

@@ -9,7 +9,7 @@ Scope it traces to one pure program.
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from staghorn import config
 from staghorn.engine.arguments import Interval, Is, NonNegative, Positive, check_name
-from staghorn.engine.jax_internals import is_tracer
+from staghorn.engine.jax_internals import is_staging, is_tracer
 from staghorn.engine.naming import auto_name
 from staghorn.engine.scope import functionalize
 from staghorn.engine.variable import Variable
@@ -268,10 +268,17 @@ class Optimizer(OptimizerState):
         gradient = jnp.asarray(_raw(gradient), variable.dtype)
         self._write_step(gradient, variable, self.coefficients(lr, t), t)
 
-    def _write_step(self, g: jax.Array, variable: Variable, numbers: Any, t: jax.Array) -> None:
+    def _write_step(
+        self,
+        g: jax.Array,
+        variable: Variable,
+        numbers: Any,
+        t: jax.Array,
+        step: Callable | None = None,
+    ) -> None:
         slots = self._slots[self._get_variable_index(variable)]
         p = variable.value
-        p, new = self.step(
+        p, new = (step or self.step)(
             g,
             p,
             {name: slot.value for name, slot in slots.items()},
@@ -292,8 +299,10 @@ class Optimizer(OptimizerState):
                 self.update_step(gradient, variable, rates[factor])
             return
         numbers = {factor: self.coefficients(rate, t) for factor, rate in rates.items()}
+        # In a program that is being traced the rule is traced once per shape, not per variable.
+        step = jax.jit(lambda *args: self.step(*args)) if is_staging() else self.step
         for gradient, variable, factor in zip(gradients, variables, factors, strict=True):
-            self._write_step(gradient, variable, numbers[factor], t)
+            self._write_step(gradient, variable, numbers[factor], t, step)
 
     # ---- one step ----------------------------------------------------------------------------
 

@@ -433,6 +433,8 @@ class TrainerBase:
             self._state_variables,
         )
         with leaks_explained():
+            if not custom and not self._overrides("compute_loss"):
+                self._build_around(mode, batch)
             program.prepare(batch)
         executor = Executor(program, Pace(self.steps_per_execution))
         cache[mode] = (self._program_key(mode), structure, executor)
@@ -447,6 +449,30 @@ class TrainerBase:
         self._multiply_rates()
         if takes_state(self, "train") or takes_state(self, "test"):
             self._build_state(batch)
+
+    def _build_around(self, mode: str, batch: Any) -> None:
+        """Make the metrics and the optimizer's state, so that tracing the step finds them.
+
+        Otherwise the whole step is traced twice. Only a graph knows what it returns beforehand.
+        """
+        loss = self._compiled_loss
+        if loss is None or loss.terms is not None or getattr(self, "_graph", None) is None:
+            return
+        x, y, sample_weight = unpack_x_y_sample_weight(batch)
+        rows = len(jax.tree.leaves(x)[0])
+        spec = tree.map_structure(
+            lambda t: jax.ShapeDtypeStruct((rows, *t.shape[1:]), t.dtype), self._output_spec(batch)
+        )
+        if any(None in output.shape for output in jax.tree.leaves(spec)):
+            return
+
+        def around(x: Any, y: Any, sample_weight: Any, y_pred: Any) -> Any:
+            self._track_loss(loss(self._output_map(y_pred), y, y_pred, sample_weight), x)
+            return TrainerBase.compute_metrics(self, x, y, y_pred, sample_weight)
+
+        jax.eval_shape(abstractly(around), x, y, sample_weight, spec)
+        if mode == "train" and self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self._weights_to_train())
 
     def _build_state(self, batch: Any) -> None:
         """Make what a stateless step finds in its state: compiled metrics and loss, optimizer."""

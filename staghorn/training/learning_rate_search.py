@@ -13,7 +13,6 @@ import jax
 import numpy as np
 
 from staghorn.engine import tree
-from staghorn.engine.compiler_options import options
 from staghorn.optimizers.optimizer import Optimizer
 from staghorn.training.checks import leaks_explained
 from staghorn.training.loop import Feed
@@ -154,7 +153,7 @@ def _step(model: Any, batch: Any, use: Callable[[Any], None]) -> Callable:
         use(np.float32(0))  # or the tracer would outlive its trace
         return state, logs["loss"]
 
-    compiled = jax.jit(run, compiler_options=options(convolution=program._convolves))
+    compiled = jax.jit(run, compiler_options=program.options)
     return lambda state, data, rate: compiled(start if state is None else state, fixed, data, rate)
 
 

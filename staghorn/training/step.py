@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from staghorn.engine.compiler_options import options
-from staghorn.engine.jax_internals import has_convolutions
+from staghorn.engine.compiler_options import options_for_loop
 from staghorn.engine.scope import Scope
 from staghorn.engine.variable import Variable
 
@@ -68,6 +67,8 @@ class Program:
         self.traces = 0
         self.run: Any = None
         self.run_rows: Any = None
+        self._stepped: Any = None
+        self.options: dict[str, str] = {}  # for the compiler
 
     # Discovery -----------------------------------------------------------------------------
 
@@ -75,45 +76,78 @@ class Program:
         """Trace the step on shapes: build what is lazy, find what it changes and returns.
 
         A step that made Variables saw an incomplete model (no weights to differentiate by), so it
-        is traced again until it makes none.
+        is traced again until it makes none. The last trace is the one that the loop runs.
         """
-        known = -1
-        while known != len(self.variables()):
+        untracked: dict[int, Variable] = {}  # that the step changes: they are state all the same
+        discovering = True
+        while True:
             known = len(self.variables())
+            tracked = {id(v): v for v in self.variables()}
+            keyed = named([*tracked.values(), *untracked.values()])
             try:
-                changed = self._trace(batch)
+                changed, seen = self._trace(keyed, batch, discovering)
             except Exception:
                 if known == len(self.variables()):
                     raise
-        self._divide(changed)
-        given = options(convolution=self._convolves)
-        self.run = jax.jit(self._run, donate_argnums=0, compiler_options=given)
-        self.run_rows = jax.jit(self._run_rows, donate_argnums=0, compiler_options=given)
-
-    def _trace(self, batch: Any) -> dict[int, Variable]:
-        changed: dict[int, Variable] = {}
-
-        def traced(data: Any) -> Any:
-            with Scope(abstract=True) as scope:
-                logs = self.step(data)
-                self.reset()
-                if self.results is not None:
-                    logs = self.results()
-                changed.update(scope.changed)
-                return _as_arrays(logs)
-
-        program, self.log_struct = jax.make_jaxpr(traced, return_shape=True)(batch)
-        self._convolves = has_convolutions(program)
-        return changed
-
-    def _divide(self, changed: dict[int, Variable]) -> None:
-        keyed = named(self.variables())
-        known = {id(v) for v in keyed.values()}
-        for variable in changed.values():
-            if id(variable) not in known:  # a Variable nobody tracks is still state
-                keyed[str(len(keyed))] = variable
+                continue
+            if known != len(self.variables()):
+                continue
+            if not seen.keys() - tracked.keys() - untracked.keys():
+                break
+            # What is read though nobody tracks it is an error, which the next trace explains.
+            found = {i: v for i, v in changed.items() if i not in tracked and i not in untracked}
+            untracked |= found
+            discovering = bool(found)
+        changed |= self._trace_around()
         self.changing = {k: v for k, v in keyed.items() if id(v) in changed}
         self.fixed = {k: v for k, v in keyed.items() if id(v) not in changed}
+        self.run = jax.jit(self._run, donate_argnums=0, compiler_options=self.options)
+        self.run_rows = jax.jit(self._run_rows, donate_argnums=0, compiler_options=self.options)
+
+    def _trace(self, keyed: dict[str, Variable], batch: Any, discovering: bool) -> tuple[Any, Any]:
+        """Trace one step; return the Variables that it changed, and all that it touched."""
+        touched: list[Any] = []  # not the Scopes: they hold tracers
+
+        def stepped(values: State, data: Any) -> tuple[State, Any]:
+            abstract = discovering and not touched
+            with Scope(keyed.values(), [values[k] for k in keyed], abstract=abstract) as scope:
+                logs = self.step(data)
+                touched.append((dict(scope.changed), dict(scope.seen)))
+                self._check_changes(scope, known=len(touched) == 1)
+                new = {k: scope.get(v) for k, v in keyed.items() if id(v) in scope.changed}
+                return new, None if self.results is not None else _as_arrays(logs)
+
+        # A function of its own, traced once for each shape of a batch: the loop, single batches
+        # and whatever else runs the step find it in JAX's cache, which costs no Python.
+        self._stepped = jax.jit(stepped)
+        values = {k: jax.ShapeDtypeStruct(v._value.shape, v._value.dtype) for k, v in keyed.items()}
+        traced = self._stepped.trace(values, batch)
+        self.options = options_for_loop(traced.jaxpr)
+        self.log_struct = traced.out_info[1]
+        return touched[0]
+
+    def _trace_around(self) -> dict[int, Variable]:
+        """Trace what comes before and after the loop; return the Variables that it changed."""
+
+        def around() -> Any:
+            with Scope(abstract=True) as scope:
+                self.reset()
+                logs = None if self.results is None else _as_arrays(self.results())
+                changed.update(scope.changed)
+                return logs
+
+        changed: dict[int, Variable] = {}
+        logs = jax.eval_shape(around)
+        if self.results is not None:
+            self.log_struct = logs
+        return changed
+
+    def _check_changes(self, scope: Scope, known: bool) -> None:
+        """Raise where a later trace, of a smaller batch, changes what the first one did not."""
+        changing = {id(v) for v in self.changing.values()}
+        for variable in scope.changed.values():
+            if not known and id(variable) not in changing:
+                raise RuntimeError(_UNSEEN_CHANGE.format(path=variable.path))
 
     def state(self) -> tuple[State, State]:
         """Read the Variables: a callback may have assigned them since the last call."""
@@ -132,17 +166,13 @@ class Program:
         values = [state[k] for k in self.changing] + [fixed[k] for k in self.fixed]
         with Scope(variables, values) as scope:
             out = fn(*args)
-            for variable in scope.changed.values():
-                if not any(variable is known for known in self.changing.values()):
-                    raise RuntimeError(_UNSEEN_CHANGE.format(path=variable.path))
             return {key: scope.get(v) for key, v in self.changing.items()}, out
 
     def _one_step(self, state: State, fixed: State, batch: Any) -> tuple[State, Any]:
-        if self.results is not None:
-            return self._scoped(state, fixed, self.step, batch)[0], None
-        state, logs = self._scoped(state, fixed, lambda b: _as_arrays(self.step(b)), batch)
-        _check_logs(logs, self.log_struct)
-        return state, logs
+        new, logs = self._stepped({**state, **fixed}, batch)
+        if self.results is None:
+            _check_logs(logs, self.log_struct)
+        return {**state, **new}, logs
 
     def _begin(self, state: State, fixed: State, fresh: jax.Array) -> State:
         """Reset metrics inside the program: doing it outside costs an array per metric."""
