@@ -3,7 +3,9 @@
 # make test-full  what `make test` leaves out: the long oracle tables, and the examples
 # make interop    a table of models that go through files to two versions of keras and back
 # make reliability  kills, full disks, bit rot: what becomes of files, as a table (long)
-# make bench      speed and accuracy against keras, as ratios from one run
+# make bench      speed, memory and accuracy against keras (three backends), PyTorch and a JAX loop, as
+#                 ratios from one run; about 20 minutes; BENCH=--full for hours, BENCH="lstm gru" for some
+# make counts     compilations, calls, copies and waits of a fit, and their limits, as a table
 # make clean      removes everything these commands made
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -13,6 +15,10 @@ BIN := $(VENV)/bin
 PLAIN := .venv-plain
 # The oldest keras that opens what is written here.
 INTEROP := .venv-interop
+# keras on all of its backends, for `make bench` only. PIP_EXTRA_INDEX_URL may name PyTorch's own index
+# of builds for CPUs, which are far smaller.
+BENCH_VENV := .venv-bench
+BENCH ?= --quick
 EPOCHS ?= 1
 # Each test process takes one core and up to 3 GB.
 WORKERS ?= 2
@@ -26,11 +32,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export STAGHORN_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full reliability bench clean
+.PHONY: help demo test test-full reliability bench counts clean
 .PHONY: lint types floors doctest oracle pytest strict tutorials slow examples interop
 
 help:
-	@sed -n 's/^# make/make/p' Makefile
+	@sed -n -e 's/^# make/make/p' -e 's/^#    /    /p' Makefile
 
 # One stamp per set of packages: a second run installs nothing unless pyproject.toml changed.
 $(VENV)/pyvenv.cfg:
@@ -108,9 +114,18 @@ examples: $(VENV)/.installed-test
 reliability: $(VENV)/.installed-test
 	$(BIN)/python -m tests.reliability.run
 
-bench: $(VENV)/.installed-test
-	$(BIN)/python benchmarks/compare.py
+# The peers are large (TensorFlow and PyTorch), so they have an environment of their own.
+$(BENCH_VENV)/.installed: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+bench: $(BENCH_VENV)/.installed
+	$(BENCH_VENV)/bin/python -m benchmarks.compare $(BENCH)
+
+counts: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.counts
 
 clean:
-	rm -rf $(VENV) $(PLAIN) $(INTEROP) build dist demo-output examples-output .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(PLAIN) $(INTEROP) $(BENCH_VENV) bench-output build dist demo-output examples-output .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,42 +1,19 @@
-"""The programs that `compare.py` times: one text, run on either library, in a process of its own.
+"""The programs, as a user writes them: one text, run on Staghorn and on every backend of keras.
 
-    python benchmarks/programs.py power_plant staghorn --epochs 1000 --seed 0
-
-prints one JSON line: seconds of the whole `fit`, milliseconds of an epoch once compiled,
-and the quality reached on rows the model never saw.
+A program takes (library, options of `compile`) and returns (work, quality): `work(n)` does n
+epochs of `fit`, or n calls; `quality()` says what was reached. `torch_loops.py` and
+`jax_loops.py` have the same names, written without either library.
 """
 
-import argparse
-import importlib
-import json
-import os
-import time
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
-DATA = Path(
-    os.environ.get("STAGHORN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
-)
+from benchmarks import data
 
 
-def r2(actual, predicted):
-    actual, predicted = actual.astype("float64"), np.ravel(predicted).astype("float64")
-    return float(1 - ((actual - predicted) ** 2).sum() / ((actual - actual.mean()) ** 2).sum())
-
-
-def power_plant(lib, seed, compile_options):
-    import pandas as pd
-
-    frame = pd.read_excel(DATA / "Folds5x2_pp.xlsx")
-    order = np.random.default_rng(0).permutation(len(frame))
-    x, y = frame[["AT", "AP", "RH"]].to_numpy()[order], frame[["PE", "V"]].to_numpy()[order]
-    split = len(x) * 4 // 5
-    low, high = x[:split].min(axis=0), x[:split].max(axis=0)
-    x = (x - low) / (high - low)
-    x_test, y_test = x[split:], (y[split:, 0], y[split:, 1])
-
-    lib.utils.set_random_seed(seed)
+def power_plant(lib, compile_options):
+    x, y, x_test, y_test = data.power_plant()
     dense = lib.layers.Dense
     inputs = lib.Input((3,))
     trunk = dense(64, activation="relu")(dense(64, activation="relu")(inputs))
@@ -44,39 +21,26 @@ def power_plant(lib, seed, compile_options):
     vacuum = dense(1, name="V")(dense(32, activation="relu")(trunk))
     model = lib.Model(inputs, [power, vacuum])
     model.compile("adam", loss={"PE": "mse", "V": "mse"}, **compile_options)
+    targets, wanted = (y[:, 0], y[:, 1]), (y_test[:, 0], y_test[:, 1])
 
     def fit(epochs):
-        model.fit(
-            x[:split],
-            (y[:split, 0], y[:split, 1]),
-            batch_size=128,
-            epochs=epochs,
-            validation_data=(x_test, y_test),
-            verbose=0,
-        )
+        test = (x_test, wanted)
+        model.fit(x, targets, batch_size=128, epochs=epochs, validation_data=test, verbose=0)
 
     def quality():
-        outputs = zip(["PE", "V"], y_test, model.predict(x_test, verbose=0), strict=True)
-        return {f"R2 {name}": r2(actual, predicted) for name, actual, predicted in outputs}
+        outputs = zip(["PE", "V"], wanted, model.predict(x_test, verbose=0), strict=True)
+        return {f"R2 {name}": data.r2(actual, predicted) for name, actual, predicted in outputs}
 
     return fit, quality
 
 
-def _mnist():
-    with np.load(DATA / "mnist.npz", allow_pickle=False) as arrays:
-        x_train = (arrays["x_train"] / 255.0).astype("float32")
-        x_test = (arrays["x_test"] / 255.0).astype("float32")
-        return x_train, arrays["y_train"], x_test, arrays["y_test"]
-
-
-def _classifier(model, batch_size, compile_options):
-    x_train, y_train, x_test, y_test = _mnist()
-    model.compile(
-        "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], **compile_options
-    )
+def _classifier(model, batch_size, compile_options, rows=20000):
+    x, y, x_test, y_test = data.mnist(rows)
+    loss = "sparse_categorical_crossentropy"
+    model.compile("adam", loss, metrics=["accuracy"], **compile_options)
 
     def fit(epochs):
-        model.fit(x_train, y_train, batch_size=batch_size, epochs=epochs, verbose=0)
+        model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
 
     def quality():
         return {"accuracy": float(model.evaluate(x_test, y_test, verbose=0)[1])}
@@ -84,8 +48,7 @@ def _classifier(model, batch_size, compile_options):
     return fit, quality
 
 
-def mnist_mlp(lib, seed, compile_options):
-    lib.utils.set_random_seed(seed)
+def mnist_mlp(lib, compile_options):
     model = lib.Sequential(
         [
             lib.Input((28, 28)),
@@ -98,18 +61,17 @@ def mnist_mlp(lib, seed, compile_options):
     return _classifier(model, 32, compile_options)
 
 
-def mnist_wide(lib, seed, compile_options):
-    lib.utils.set_random_seed(seed)
+def mnist_wide(lib, compile_options):
     image = lib.Input((28, 28))
     x = lib.layers.Flatten()(image)
     x = lib.layers.Dense(2**14, activation="relu")(x)
     x = lib.layers.Dense(28 * 28, activation="relu")(x)
     x = lib.layers.Concatenate()([image, lib.layers.Reshape((28, 28))(x)])  # (batch, 28, 56)
     outputs = lib.layers.Dense(10, activation="softmax")(lib.layers.Flatten()(x))
-    return _classifier(lib.Model(image, outputs), 128, compile_options)
+    return _classifier(lib.Model(image, outputs), 128, compile_options, 2560)
 
 
-def mnist_subclassed(lib, seed, compile_options):
+def mnist_subclassed(lib, compile_options):
     class MLP(lib.Model):
         def __init__(self):
             super().__init__()
@@ -124,12 +86,10 @@ def mnist_subclassed(lib, seed, compile_options):
             x = self.norm(self.wide(self.flatten(inputs)))
             return self.classify(self.narrow(self.dropout(x)))
 
-    lib.utils.set_random_seed(seed)
     return _classifier(MLP(), 64, compile_options)
 
 
-def mnist_cnn(lib, seed, compile_options):
-    lib.utils.set_random_seed(seed)
+def mnist_cnn(lib, compile_options):
     model = lib.Sequential(
         [
             lib.Input((28, 28)),
@@ -146,12 +106,12 @@ def mnist_cnn(lib, seed, compile_options):
     return _classifier(model, 128, compile_options)
 
 
-def _trained_on(model, x, y, batch_size, loss, compile_options, **kwargs):
+def _trained_on(model, x, y, batch_size, loss, compile_options):
     """Compile a model and return its fit and its quality on the data it saw (made-up data)."""
     model.compile("adam", loss, **compile_options)
 
     def fit(epochs):
-        model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0, **kwargs)
+        model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
 
     def quality():
         return {"loss": float(model.evaluate(x, y, batch_size=batch_size, verbose=0))}
@@ -159,8 +119,7 @@ def _trained_on(model, x, y, batch_size, loss, compile_options, **kwargs):
     return fit, quality
 
 
-def residual_cnn(lib, seed, compile_options):
-    lib.utils.set_random_seed(seed)
+def residual_cnn(lib, compile_options):
     layers = lib.layers
 
     def block(x, filters, strides):
@@ -177,44 +136,35 @@ def residual_cnn(lib, seed, compile_options):
     for filters, strides in ((16, 1), (32, 2), (64, 2)):
         x = block(x, filters, strides)
     outputs = layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x))
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(3200, 32, 32, 3)).astype("float32"), rng.integers(0, 10, 3200)
     loss = "sparse_categorical_crossentropy"
-    return _trained_on(lib.Model(inputs, outputs), x, y, 64, loss, compile_options)
+    return _trained_on(lib.Model(inputs, outputs), *data.pictures(), 64, loss, compile_options)
 
 
-def _recurrent(lib, seed, compile_options, make):
-    lib.utils.set_random_seed(seed)
+def _recurrent(lib, compile_options, layer):
     model = lib.Sequential(
         [
             lib.Input((100,), dtype="int32"),
             lib.layers.Embedding(5000, 64),
-            make(lib.layers),
+            layer,
             lib.layers.Dense(1, activation="sigmoid"),
         ]
     )
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 5000, (3200, 100)).astype("int32")
-    y = (x[:, -10:].mean(axis=1) > 2500).astype("float32")[:, None]
-    return _trained_on(model, x, y, 32, "binary_crossentropy", compile_options)
+    return _trained_on(model, *data.sequences(), 32, "binary_crossentropy", compile_options)
 
 
-def lstm(lib, seed, compile_options):
-    return _recurrent(lib, seed, compile_options, lambda layers: layers.LSTM(64))
+def lstm(lib, compile_options):
+    return _recurrent(lib, compile_options, lib.layers.LSTM(64))
 
 
-def gru(lib, seed, compile_options):
-    return _recurrent(lib, seed, compile_options, lambda layers: layers.GRU(64))
+def gru(lib, compile_options):
+    return _recurrent(lib, compile_options, lib.layers.GRU(64))
 
 
-def bidirectional(lib, seed, compile_options):
-    return _recurrent(
-        lib, seed, compile_options, lambda layers: layers.Bidirectional(layers.LSTM(64))
-    )
+def bidirectional(lib, compile_options):
+    return _recurrent(lib, compile_options, lib.layers.Bidirectional(lib.layers.LSTM(64)))
 
 
-def transformer(lib, seed, compile_options):
-    lib.utils.set_random_seed(seed)
+def transformer(lib, compile_options):
     layers = lib.layers
     inputs = lib.Input((128,), dtype="int32")
     x = layers.Embedding(5000, 128)(inputs)
@@ -223,55 +173,160 @@ def transformer(lib, seed, compile_options):
     y = layers.Dense(128)(layers.Dense(256, activation="relu")(x))
     x = layers.LayerNormalization()(layers.Add()([x, y]))
     outputs = layers.Dense(1, activation="sigmoid")(layers.GlobalAveragePooling1D()(x))
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 5000, (1600, 128)).astype("int32")
-    y = (x[:, 0] > 2500).astype("float32")[:, None]
-    return _trained_on(lib.Model(inputs, outputs), x, y, 32, "binary_crossentropy", compile_options)
+    model = lib.Model(inputs, outputs)
+    words = data.sequences(1600, 128, 128)
+    return _trained_on(model, *words, 32, "binary_crossentropy", compile_options)
 
 
-# name → (program, epochs of the measured fit, epochs of the second one, steps in an epoch)
+# One row at a time -----------------------------------------------------------------------------
+
+
+def _small(lib, compile_options):
+    model = lib.Sequential(
+        [
+            lib.Input((8,)),
+            lib.layers.Dense(64, activation="relu"),
+            lib.layers.Dense(64, activation="relu"),
+            lib.layers.Dense(1),
+        ]
+    )
+    model.compile("adam", "mse", **compile_options)
+    return model
+
+
+def _calls(call):
+    def calls(count):
+        for _ in range(count):
+            result = call()
+        return np.asarray(result)
+
+    return calls, lambda: {"answer": bool(calls(1).shape == (1, 1))}
+
+
+def predict_row(lib, compile_options):
+    model, row = _small(lib, compile_options), data.rows()[0][:1]
+    return _calls(lambda: model.predict(row, verbose=0))
+
+
+def call_row(lib, compile_options):
+    model, row = _small(lib, compile_options), data.rows()[0][:1]
+    return _calls(lambda: lib.ops.convert_to_numpy(model(row)))
+
+
+# Once ------------------------------------------------------------------------------------------
+
+
+def deep(lib, compile_options):
+    """200 layers: what is measured is how long they take to build and to compile."""
+    x = inputs = lib.Input((8,))
+    for _ in range(199):
+        x = lib.layers.Dense(32, activation="relu")(x)
+    model = lib.Model(inputs, lib.layers.Dense(1)(x))
+    return _trained_on(model, *data.rows(64), 64, "mse", compile_options)
+
+
+def first_fit(lib, compile_options):
+    return _trained_on(_small(lib, {}), *data.rows(), 32, "mse", compile_options)
+
+
+@dataclass(frozen=True)
+class Program:
+    """How a program is measured.
+
+    Args:
+        make: (library, compile options) → (work, quality).
+        title: what it is, for the page.
+        steps: the steps of an epoch, for `steps_per_execution`; None where nothing is fitted.
+        whole: epochs (calls) of the first, whole run, compilation included: (quick, full).
+        some: epochs (calls) in one measurement afterwards, everything compiled; 0: none.
+        unit: of `some`.
+        targets: against whom (`peers_meant` in contenders.py) → how many times faster Staghorn
+            shall be, once compiled.
+        first: the same for building and the first run together.
+        limit: how much longer than the hand-written loop Staghorn may take; None: no limit.
+        judge_whole: whether `--full` judges `targets` by the whole run.
+        contenders: who runs it; None: everyone.
+    """
+
+    make: object
+    title: str
+    steps: int | None
+    whole: tuple[int, int]
+    some: int
+    targets: dict
+    unit: str = "epoch"
+    first: dict | None = None
+    limit: float | None = None
+    judge_whole: bool = False
+    contenders: tuple | None = None
+
+
 PROGRAMS = {
-    "power_plant": (power_plant, 1000, 100, 60),
-    "mnist_mlp": (mnist_mlp, 10, 5, 625),
-    "mnist_subclassed": (mnist_subclassed, 5, 3, 313),
-    "mnist_wide": (mnist_wide, 2, 1, 157),
-    "mnist_cnn": (mnist_cnn, 2, 3, 157),
-    "residual_cnn": (residual_cnn, 1, 2, 50),
-    "lstm": (lstm, 1, 2, 100),
-    "gru": (gru, 1, 2, 100),
-    "bidirectional": (bidirectional, 1, 2, 100),
-    "transformer": (transformer, 1, 2, 50),
+    "power_plant": Program(
+        power_plant,
+        "power plant: 2 outputs, batch 128, with validation",
+        60,
+        (30, 1000),
+        30,
+        {"default": 7.0, "tuned": 4.5},
+        limit=1.3,
+        judge_whole=True,
+    ),
+    "mnist_mlp": Program(
+        mnist_mlp, "MNIST MLP, batch 32", 625, (1, 10), 2, {"best": 3.0}, limit=1.3
+    ),
+    "mnist_subclassed": Program(
+        mnist_subclassed, "MNIST, subclassed, batch 64", 313, (1, 5), 2, {"best": 1.0}
+    ),
+    "mnist_wide": Program(
+        mnist_wide,
+        "MNIST, functional, 2^14 wide, batch 128, 2,560 rows",
+        20,
+        (1, 8),
+        1,
+        {"best": 1.0},
+        limit=1.1,
+    ),
+    "mnist_cnn": Program(
+        mnist_cnn,
+        "MNIST CNN, batch 128",
+        157,
+        (1, 3),
+        1,
+        {"keras-tensorflow": 1.1, "torch": 1.1},
+    ),
+    "residual_cnn": Program(
+        residual_cnn, "residual CNN on 32 x 32 x 3, batch 64", 50, (1, 3), 1, {"best": 1.0}
+    ),
+    "lstm": Program(lstm, "Embedding, LSTM, batch 32", 100, (1, 5), 1, {"best": 1.3}),
+    "gru": Program(gru, "Embedding, GRU, batch 32", 100, (1, 5), 1, {"best": 1.3}),
+    "bidirectional": Program(
+        bidirectional, "Embedding, Bidirectional(LSTM), batch 32", 100, (1, 5), 1, {"best": 1.3}
+    ),
+    "transformer": Program(
+        transformer, "Transformer encoder, batch 32, length 128", 50, (1, 5), 1, {"best": 1.2}
+    ),
+    "predict_row": Program(
+        predict_row,
+        "`predict` on one row, in a loop",
+        None,
+        (3, 3),
+        30,
+        {"keras": 5.0},
+        unit="call",
+    ),
+    "call_row": Program(
+        call_row, "`model(x)` on one row", None, (3, 3), 30, {"keras": 3.0}, unit="call"
+    ),
+    "deep": Program(
+        deep,
+        "200 layers: build, first step compiled",
+        1,
+        (1, 1),
+        0,
+        {},
+        first={"keras-jax": 1.0},
+        contenders=("staghorn", "jax", "torch", "keras-jax", "keras-torch"),
+    ),
+    "first_fit": Program(first_fit, "a first fit on 1,000 rows", 32, (1, 1), 0, {}),
 }
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("program", choices=PROGRAMS)
-    parser.add_argument("library", choices=["staghorn", "keras"])
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps-per-execution", type=int)
-    parser.add_argument("--backend", default="jax", help="of keras")
-    options = parser.parse_args()
-    program, epochs, more_epochs, _ = PROGRAMS[options.program]
-    epochs = options.epochs or epochs
-    more_epochs = min(epochs, more_epochs)
-
-    os.environ["KERAS_BACKEND"] = options.backend
-    lib = importlib.import_module(options.library)
-    compile_options = {}
-    if options.steps_per_execution:
-        compile_options["steps_per_execution"] = options.steps_per_execution
-    fit, quality = program(lib, options.seed, compile_options)
-    start = time.perf_counter()
-    fit(epochs)
-    seconds = time.perf_counter() - start
-    reached = quality()
-    start = time.perf_counter()
-    fit(more_epochs)  # everything is compiled by now
-    epoch = 1000 * (time.perf_counter() - start) / more_epochs
-    print(json.dumps({"fit": seconds, "epoch": epoch, "quality": reached}))
-
-
-if __name__ == "__main__":
-    main()
