@@ -27,6 +27,8 @@ DIFFERS: dict[str, str] = {
     "Operation.*": _FLAGS,
     "StatelessScope.add_loss": "losses are kept by the layers",
     "name_scope": "a context manager all the same",
+    "config.enable_unsafe_deserialization": "code in files never runs: `replace=` of `load_model`",
+    "config.set_backend": "there is one engine; another name is an error",
     "dtype_policies.DTypePolicy.convert_input": "layers cast their inputs in `layers/call.py`",
     "layers.*.convert_weight": _BACKENDS,
     "layers.*.get_*bbox": _BOXES,

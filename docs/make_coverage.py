@@ -437,6 +437,8 @@ def judge(symbol: Symbol, notes: Notes) -> Entry:
         return Entry(symbol, "left out", (("", "", notes.find(LEFT_OUT, symbol.path)),))
     if differs is None:
         return Entry(symbol, "not yet")
+    if not differs and symbol.path in DIFFERS:  # in what it does, not in its signature
+        return Entry(symbol, "differs", (("", "", notes.find(DIFFERS, symbol.path)),))
     if not differs:
         return Entry(symbol, "equal" if id(symbol.theirs) in tested() else "no test")
     facts = (

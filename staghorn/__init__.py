@@ -3,8 +3,9 @@
 Names load on first use, so that `import staghorn` is cheap.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from staghorn.engine.lazy import lazy_names
 
 if TYPE_CHECKING:
     from staghorn import activations as activations
@@ -63,46 +64,33 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = frozenset([
-    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies",
-    "engine",
-    "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops",
-    "optimizers", "preprocessing", "quantizers", "random", "regularizers", "saving", "tree",
-    "utils", "visualization", "wrappers",
-])  # fmt: skip
+_MODULES = (
+    "activations backend callbacks config constraints datasets dtype_policies engine initializers "
+    "layers losses metrics mixed_precision models ops optimizers preprocessing quantizers random "
+    "regularizers saving tree utils visualization wrappers"
+)
 
-# name → module that defines it
-_NAMES = {
-    "DTypePolicy": "dtype_policies",
-    "FloatDTypePolicy": "dtype_policies",
-    "Function": "engine.operation",
-    "Functional": "models",
-    "Initializer": "initializers",
-    "Input": "layers.input",
-    "InputSpec": "layers.input_spec",
-    "KerasTensor": "engine.symbolic",
-    "Layer": "layers.layer",
-    "Loss": "losses",
-    "Metric": "metrics",
-    "Model": "models",
-    "Operation": "engine.operation",
-    "Optimizer": "optimizers",
-    "Quantizer": "quantizers",
-    "Regularizer": "regularizers",
-    "RematScope": "engine.operation",
-    "Sequential": "models",
-    "StatelessScope": "engine.operation",
-    "SymbolicScope": "engine.operation",
-    "Variable": "engine.variable",
-    "device": "engine.operation",
-    "functionalize": "engine.scope",
-    "install": "compat.install",
-    "jit": "engine.scope",
-    "name_scope": "engine.operation",
-    "remat": "engine.operation",
-    "uninstall": "compat.install",
-    "value_and_grad": "engine.scope",
-}
+# module → what is public in it
+_HOMES = {
+    "compat.install": "install uninstall",
+    "dtype_policies": "DTypePolicy FloatDTypePolicy",
+    "engine.operation":
+        "Function Operation RematScope StatelessScope SymbolicScope device name_scope remat",
+    "engine.scope": "functionalize jit value_and_grad",
+    "engine.symbolic": "KerasTensor",
+    "engine.variable": "Variable",
+    "initializers": "Initializer",
+    "layers.input": "Input",
+    "layers.input_spec": "InputSpec",
+    "layers.layer": "Layer",
+    "losses": "Loss",
+    "metrics": "Metric",
+    "models": "Functional Model Sequential",
+    "optimizers": "Optimizer",
+    "quantizers": "Quantizer",
+    "regularizers": "Regularizer",
+}  # fmt: skip
+
 
 def version() -> str:
     """Return the version of Staghorn.
@@ -114,20 +102,6 @@ def version() -> str:
     return __version__
 
 
-__all__ = ["__version__", "version", *sorted(_SUBPACKAGES), *sorted(_NAMES)]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _SUBPACKAGES:
-        return importlib.import_module(f"staghorn.{name}")
-    if name in _NAMES:
-        value = getattr(importlib.import_module(f"staghorn.{_NAMES[name]}"), name)
-        globals()[name] = value
-        return value
-    from staghorn.engine.registry import missing_names
-
-    return missing_names(__name__, __all__)(name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+if not TYPE_CHECKING:
+    __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES, _MODULES)
+    __all__ += ["__version__", "version"]

@@ -77,21 +77,10 @@ def result_type(*dtypes: Any) -> str:
 
 
 __all__ = [
-    "backend",
-    "clear_session",
-    "epsilon",
-    "floatx",
-    "get_uid",
-    "image_data_format",
-    "is_float_dtype",
-    "is_int_dtype",
-    "is_keras_tensor",
-    "result_type",
-    "set_epsilon",
-    "set_floatx",
-    "set_image_data_format",
-    "standardize_dtype",
-]
+    "backend", "clear_session", "epsilon", "floatx", "get_uid", "image_data_format",
+    "is_float_dtype", "is_int_dtype", "is_keras_tensor", "result_type", "set_epsilon", "set_floatx",
+    "set_image_data_format", "standardize_dtype",
+]  # fmt: skip
 
 if not TYPE_CHECKING:  # type checkers go on reporting unknown names
     __getattr__ = _missing_names(__name__, __all__)

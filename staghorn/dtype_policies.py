@@ -11,21 +11,10 @@ from staghorn.engine.registry import Family, missing_names, suggestion
 from staghorn.engine.serialization import Configurable, serialize_keras_object
 
 __all__ = [
-    "AWQDTypePolicy",
-    "DTypePolicy",
-    "DTypePolicyMap",
-    "FloatDTypePolicy",
-    "GPTQDTypePolicy",
-    "Int4DTypePolicy",
-    "QuantizedDTypePolicy",
-    "QuantizedFloat8DTypePolicy",
-    "deserialize",
-    "dtype_policy",
-    "get",
-    "reset_dtype_policy",
-    "serialize",
-    "set_dtype_policy",
-]
+    "AWQDTypePolicy", "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "GPTQDTypePolicy",
+    "Int4DTypePolicy", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy", "deserialize",
+    "dtype_policy", "get", "reset_dtype_policy", "serialize", "set_dtype_policy",
+]  # fmt: skip
 
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 COMMON = (*MIXED, "float32", "float16", "bfloat16", "float64")

@@ -9,14 +9,9 @@ from staghorn.engine.registry import missing_names
 from staghorn.optimizers import LossScaleOptimizer as LossScaleOptimizer
 
 __all__ = [
-    "DTypePolicy",
-    "LossScaleOptimizer",
-    "Policy",
-    "dtype_policy",
-    "global_policy",
-    "set_dtype_policy",
-    "set_global_policy",
-]
+    "DTypePolicy", "LossScaleOptimizer", "Policy", "dtype_policy", "global_policy",
+    "set_dtype_policy", "set_global_policy",
+]  # fmt: skip
 
 Policy = DTypePolicy
 global_policy = dtype_policy

@@ -22,25 +22,11 @@ from staghorn.engine.serialization import Configurable
 from staghorn.engine.variable import Variable
 
 __all__ = [
-    "SeedGenerator",
-    "beta",
-    "binomial",
-    "categorical",
-    "draw_seed",
-    "dropout",
-    "gamma",
-    "global_seed",
-    "global_seed_generator",
-    "global_seed_state",
-    "make_default_seed",
-    "make_shuffle_seed",
-    "normal",
-    "randint",
-    "reset_global_seed",
-    "shuffle",
-    "truncated_normal",
+    "SeedGenerator", "beta", "binomial", "categorical", "draw_seed", "dropout", "gamma",
+    "global_seed", "global_seed_generator", "global_seed_state", "make_default_seed",
+    "make_shuffle_seed", "normal", "randint", "reset_global_seed", "shuffle", "truncated_normal",
     "uniform",
-]
+]  # fmt: skip
 
 Seed = Any  # int | SeedGenerator | uint32 array of shape (2,) | None
 Shape = Sequence[int]

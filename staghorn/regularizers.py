@@ -14,19 +14,9 @@ from staghorn.engine.registry import Family, missing_names
 from staghorn.engine.serialization import Configurable
 
 __all__ = [
-    "L1",
-    "L1L2",
-    "L2",
-    "OrthogonalRegularizer",
-    "Regularizer",
-    "deserialize",
-    "get",
-    "l1",
-    "l1_l2",
-    "l2",
-    "orthogonal_regularizer",
-    "serialize",
-]
+    "L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1", "l1_l2",
+    "l2", "orthogonal_regularizer", "serialize",
+]  # fmt: skip
 
 NON_NEGATIVE = Interval(0, math.inf, closed="left")
 

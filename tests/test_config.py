@@ -134,6 +134,48 @@ def test_other_engines_are_refused():
         config.set_backend("torch")
 
 
+def _choose_jax():
+    keras.config.set_backend("jax")
+    config.set_backend("jax")
+
+
+def test_the_engine_that_is_there_may_be_chosen():
+    """Keras imports itself anew, so this takes a process of its own."""
+    lines = (
+        "import warnings; warnings.simplefilter('ignore')",
+        "from tests.test_config import _choose_jax; _choose_jax()",
+        "import keras, staghorn",
+        "print(keras.config.backend(), staghorn.config.backend())",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["jax", "jax"]
+
+
 def test_code_in_files_stays_out():
     with pytest.warns(UserWarning, match=r"load_model\(path, replace="):
         config.enable_unsafe_deserialization()
+
+
+def test_what_is_allowed_in_files_once_for_all(tmp_path):
+    """Keras then runs the code in a file; here it stays out, and `replace=` gives the function."""
+    path = tmp_path / "doubled.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: 2 * x, name="twice")]).save(
+        path
+    )
+    x = np.ones((1, 2), "float32")
+    with pytest.raises(ValueError, match="lambda"):
+        keras.models.load_model(path)
+    with pytest.warns(UserWarning, match="has no effect"):
+        config.enable_unsafe_deserialization()
+    keras.config.enable_unsafe_deserialization()
+    try:
+        theirs = keras.models.load_model(path)(x)
+    finally:
+        state = sys.modules["keras.src.backend.common.global_state"]
+        state.set_global_attribute("safe_mode_saving", None)
+    with pytest.raises(staghorn.saving.UnsafeFileError, match="twice"):
+        staghorn.models.load_model(path)
+    ours = staghorn.models.load_model(path, replace={"twice": lambda x: 2 * x})(x)
+    np.testing.assert_array_equal(ours, theirs)

@@ -24,24 +24,11 @@ from staghorn.callbacks.weight_averaging import (
 from staghorn.engine.registry import missing_names
 
 __all__ = [
-    "BackupAndRestore",
-    "CSVLogger",
-    "Callback",
-    "CallbackList",
-    "EarlyStopping",
-    "History",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "ModelCheckpoint",
-    "ProgbarLogger",
-    "ReduceLROnPlateau",
-    "RemoteMonitor",
-    "Statistics",
-    "StochasticWeightAveraging",
-    "SwapEMAWeights",
-    "TensorBoard",
-    "TerminateOnNaN",
-]
+    "BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History",
+    "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint", "ProgbarLogger",
+    "ReduceLROnPlateau", "RemoteMonitor", "Statistics", "StochasticWeightAveraging",
+    "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
+]  # fmt: skip
 
 if not TYPE_CHECKING:  # type checkers go on reporting unknown names
     __getattr__ = missing_names(__name__, __all__)

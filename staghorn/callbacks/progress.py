@@ -11,16 +11,17 @@ from staghorn.engine.progbar import Progbar, write
 class ProgbarLogger(Callback):
     """Progress on standard output; `fit`, `evaluate` and `predict` add it unless `verbose=0`.
 
-    On a terminal: a live bar with the time left. Elsewhere, and with `verbose=2`: one line per
-    epoch, such as `Epoch 3/10 - 60/60 - 0s - 2ms/step - loss: 0.1234`.
+    On a terminal: a live bar with the time left. Elsewhere: one line per epoch, such as
+    `Epoch 3/10 - 60/60 - 0s - 2ms/step - loss: 0.1234`. With `verbose=2`: Keras's two lines.
 
     Example:
         >>> logger = staghorn.callbacks.ProgbarLogger()
         >>> logger.set_params({"verbose": 2, "epochs": 2, "steps": 3})
         >>> logger.on_train_begin()
         >>> logger.on_epoch_begin(0)
+        Epoch 1/2
         >>> logger.on_epoch_end(0, {"loss": 0.5})          # doctest: +ELLIPSIS
-        Epoch 1/2 - 3/3 - 0s - .../step - loss: 0.5000
+        3/3 - 0s - .../step - loss: 0.5000
 
     Notes:
         Keras updates its bar in the batch hooks. This one hears of groups of steps and shows the
@@ -55,7 +56,7 @@ class ProgbarLogger(Callback):
         if self.epochs <= 1:
             return
         title = f"Epoch {epoch + 1}/{self.epochs}"
-        if progbar.live:
+        if progbar.live or self.verbose == 2:
             write(f"{title}\n")
         else:
             progbar.prefix = f"{title} - "

@@ -17,23 +17,11 @@ from staghorn.layers.convolution import Conv
 from staghorn.utils import numerical
 
 __all__ = [
-    "AtrousConvolution1D",
-    "AtrousConvolution2D",
-    "CuDNNGRU",
-    "CuDNNLSTM",
-    "Deconvolution2D",
-    "Highway",
-    "LocallyConnected1D",
-    "LocallyConnected2D",
-    "MaxoutDense",
-    "Merge",
-    "ThresholdedReLU",
-    "TimeDistributedDense",
-    "categorical_probas_to_classes",
-    "merge",
-    "probas_to_classes",
-    "to_categorical",
-]
+    "AtrousConvolution1D", "AtrousConvolution2D", "CuDNNGRU", "CuDNNLSTM", "Deconvolution2D",
+    "Highway", "LocallyConnected1D", "LocallyConnected2D", "MaxoutDense", "Merge",
+    "ThresholdedReLU", "TimeDistributedDense", "categorical_probas_to_classes", "merge",
+    "probas_to_classes", "to_categorical",
+]  # fmt: skip
 
 containers = types.SimpleNamespace(Sequential=models.Sequential)
 

@@ -186,8 +186,3 @@ class Family:
             # Keras 2 wrote {"class_name": ..., "config": ...} without a module.
             config = {"module": self.module, "registered_name": None, **config}
         return deserialize_as(self.kind, config, custom_objects)
-
-
-def function_names(functions: Iterable[Callable]) -> dict[str, Callable]:
-    """Map each function's own name to it."""
-    return {function.__name__: function for function in functions}

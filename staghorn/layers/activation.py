@@ -141,6 +141,9 @@ class PReLU(Layer):
     Raises:
         ValueError: for an input whose unshared axes differ from those it was built for.
 
+    Notes: axes below 1 go on counting down from 1, as in Keras and its files: 0 is the last axis,
+    -1 the last but one. Name axes from the front.
+
     Example:
         >>> layer = staghorn.layers.PReLU(alpha_initializer=staghorn.initializers.Constant(0.5))
         >>> np.asarray(layer(np.array([[-1.0, 2.0]], "float32"))).tolist()
@@ -168,15 +171,13 @@ class PReLU(Layer):
 
     def build(self, input_shape: tuple) -> None:
         rank = len(input_shape)
-        if not all(-rank < axis < rank for axis in self.shared_axes or ()):
+        if not all(1 - rank < axis < rank for axis in self.shared_axes or ()):
             raise ValueError(
                 f"PReLU '{self.name}': shared_axes must be axes from 1 to {rank - 1} of an "
                 f"input of shape {tuple(input_shape)}, got {self.shared_axes!r}."
             )
-        shared = {axis % rank for axis in self.shared_axes or ()}
-        shape = tuple(
-            1 if axis in shared else size for axis, size in enumerate(input_shape) if axis > 0
-        )
+        shared = {(axis - 1) % (rank - 1) + 1 for axis in self.shared_axes or ()}
+        shape = tuple(1 if i in shared else input_shape[i] for i in range(1, rank))
         self.alpha = self.add_weight(
             name="alpha",
             shape=shape,

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 
 _TEXT = """\
-{what} takes numbers, got strings ({example}, ...). Put before it what turns strings into numbers:
+{what} takes numbers, got strings{example}. Put before it what turns strings into numbers:
 TextVectorization for texts, StringLookup for categories, Hashing."""
+_PASS_TEXT = ("Identity", "Lambda", "JaxLayer")  # of our own layers that convert what they get
 SYMBOLIC_LOSS = """\
 add_loss in '{name}': {value} is symbolic. Call add_loss from `call`, or on the functional model \
 that the tensor belongs to."""
@@ -92,7 +93,10 @@ class Call:
 
     def __init__(self, layer: Layer, args: tuple, kwargs: dict) -> None:
         self.signature = signature_of(type(layer).call)
-        self.symbolic = bool(symbolic_leaves(args, kwargs))
+        leaves = symbolic_leaves(args, kwargs)
+        self.symbolic = bool(leaves)
+        if any(leaf.dtype == "string" for leaf in leaves) and refuses_text(layer):
+            raise TypeError(_text_message(layer))
         if layer._convert_input_args and not self.symbolic:
             args = tuple(convert(layer, x) for x in args)
             kwargs = {k: convert(layer, x) for k, x in kwargs.items()}
@@ -155,9 +159,8 @@ def convert(layer: Layer, x: Any) -> Any:
     if isinstance(x, jax.Array):
         return _cast(layer, x)
     if isinstance(x, (np.ndarray, np.generic)):
-        if is_text(x) and layer.input_spec is not None and layer._host_part is None:
-            what = f"{type(layer).__name__} '{layer.name}'"
-            raise TypeError(_TEXT.format(what=what, example=str(x.ravel()[:1])[1:-1]))
+        if is_text(x) and refuses_text(layer):
+            raise TypeError(_text_message(layer, x))
         return x if is_text(x) else _cast(layer, jnp.asarray(x))
     if isinstance(x, Variable):
         return _cast(layer, x.value)
@@ -166,6 +169,8 @@ def convert(layer: Layer, x: Any) -> Any:
             return np.asarray(x, dtype=object)
         if isinstance(x, dict):
             return {key: convert(layer, value) for key, value in x.items()}
+    if isinstance(x, list) and isinstance(_innermost(x), (str, bytes)) and refuses_text(layer):
+        raise TypeError(_text_message(layer, np.asarray(x, dtype=object)))
     if isinstance(x, list) and _holds_numbers(x):
         plain = np.asarray(x)  # rows written as lists of numbers; a ragged one stays a list
         return _cast(layer, jnp.asarray(plain)) if plain.dtype != object else x
@@ -174,6 +179,19 @@ def convert(layer: Layer, x: Any) -> Any:
     if hasattr(x, "__array__") and not isinstance(x, KerasTensor):  # pandas, torch, tf
         return convert(layer, np.asarray(x))
     return x
+
+
+def refuses_text(layer: Layer) -> bool:
+    """Say whether a layer computes with numbers alone."""
+    cls = type(layer)
+    own = layer._convert_input_args and cls.__module__.startswith("staghorn.layers.")
+    computes = layer.input_spec is not None or (own and cls.__name__ not in _PASS_TEXT)
+    return computes and layer._host_part is None
+
+
+def _text_message(layer: Layer, x: Any = None) -> str:
+    example = "" if x is None else f" ({str(x.ravel()[:1])[1:-1]}, ...)"
+    return _TEXT.format(what=f"{type(layer).__name__} '{layer.name}'", example=example)
 
 
 def is_text(value: Any) -> bool:

@@ -86,7 +86,8 @@ class Dense(AdaptableProduct):
         if features is None:
             raise ValueError(
                 f"Dense '{self.name}': the last axis of the input must be known, "
-                f"got shape {tuple(input_shape)}. Give its size in Input(shape=...)."
+                f"got shape {tuple(input_shape)}. Give its size in Input(shape=...); behind "
+                "TextVectorization, as its output_sequence_length=."
             )
         self.kernel = self.add_weight(
             name="kernel",

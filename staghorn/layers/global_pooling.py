@@ -5,11 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from staghorn import config
 from staghorn.engine.arguments import Is
-from staghorn.engine.dtypes import is_float
-from staghorn.engine.symbolic import KerasTensor
-from staghorn.layers.elementwise import carried_dtype
 from staghorn.layers.grid import GridLayer, chosen_format
 from staghorn.ops import reduction
 
@@ -44,12 +40,10 @@ class GlobalMaxPooling(GlobalPooling):
 class GlobalAveragePooling(GlobalPooling):
     """Base of the layers that take the mean: whole numbers become floats."""
 
+    takes_means = True
+
     def call(self, inputs: Any) -> jax.Array:
         return reduction.mean(inputs, axis=self.spatial_axes, keepdims=self.keepdims)
-
-    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
-        dtype = carried_dtype(self, inputs) if is_float(inputs.dtype) else config.floatx()
-        return KerasTensor(self.compute_output_shape(inputs.shape), dtype)
 
 
 class GlobalMaxPooling1D(GlobalMaxPooling):

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from staghorn import config
 from staghorn.engine.arguments import Check
+from staghorn.engine.dtypes import is_float
 from staghorn.engine.symbolic import KerasTensor
 from staghorn.layers.elementwise import carried_dtype
 from staghorn.layers.input_spec import InputSpec
@@ -14,10 +15,11 @@ from staghorn.ops.pooling import DATA_FORMATS, sizes_of, spatial_axes
 class GridLayer(Layer):
     """Base: `rank` axes of space between the batch and the channels, or after both.
 
-    Values keep their type, whatever it is.
+    Values keep their type, whatever it is; where means are taken, whole numbers become floats.
     """
 
     rank: ClassVar[int] = 2
+    takes_means: ClassVar[bool] = False
     arguments: ClassVar[dict[str, Check]] = {"data_format": DATA_FORMATS}
     data_format = "channels_last"
 
@@ -35,7 +37,9 @@ class GridLayer(Layer):
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
         del kwargs
-        return KerasTensor(self.compute_output_shape(inputs.shape), carried_dtype(self, inputs))
+        becomes_float = self.takes_means and not is_float(inputs.dtype)
+        dtype = config.floatx() if becomes_float else carried_dtype(self, inputs)
+        return KerasTensor(self.compute_output_shape(inputs.shape), dtype)
 
 
 def chosen_format(data_format: str | None) -> str:

@@ -18,6 +18,11 @@ from staghorn.engine.symbolic import KerasTensor
 from staghorn.layers.layer import Layer
 from staghorn.ops import nn
 
+__all__ = [
+    "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract",
+    "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+]  # fmt: skip
+
 Shape = tuple[int | None, ...]
 
 

@@ -5,10 +5,6 @@ from typing import Any, ClassVar
 
 import jax
 
-from staghorn import config
-from staghorn.engine.dtypes import is_float
-from staghorn.engine.symbolic import KerasTensor
-from staghorn.layers.elementwise import carried_dtype
 from staghorn.layers.grid import GridLayer, chosen_format, known_sizes
 from staghorn.ops import pooling
 from staghorn.ops.pooling import PADDINGS, pooled_shape, sizes_of
@@ -66,11 +62,8 @@ class Pooling(GridLayer):
 class AveragePooling(Pooling):
     """Base of the layers that pool means: whole numbers become floats."""
 
+    takes_means = True
     pool = staticmethod(pooling.average_pool)
-
-    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
-        dtype = carried_dtype(self, inputs) if is_float(inputs.dtype) else config.floatx()
-        return KerasTensor(self.compute_output_shape(inputs.shape), dtype)
 
 
 class MaxPooling1D(Pooling):

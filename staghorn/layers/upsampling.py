@@ -12,6 +12,8 @@ from staghorn.layers.grid import GridLayer, chosen_format
 from staghorn.ops.core import saturate_cast
 from staghorn.ops.pooling import sizes_of
 
+__all__ = ["UpSampling1D", "UpSampling2D", "UpSampling3D"]
+
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
 

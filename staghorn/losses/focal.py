@@ -12,6 +12,12 @@ from staghorn.losses.loss import LossFunctionWrapper, align_ranks, matched
 from staghorn.losses.probabilistic import check_classes, smooth_binary, smooth_one_hot
 from staghorn.ops import nn
 
+__all__ = [
+    "BinaryFocalCrossentropy", "CategoricalFocalCrossentropy", "CategoricalGeneralizedCrossEntropy",
+    "binary_focal_crossentropy", "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+]  # fmt: skip
+
 
 @op
 def binary_focal_crossentropy(

@@ -8,6 +8,10 @@ import jax.numpy as jnp
 from staghorn.engine.symbolic import op
 from staghorn.losses.loss import LossFunctionWrapper, matched
 
+__all__ = [
+    "CategoricalHinge", "Hinge", "SquaredHinge", "categorical_hinge", "hinge", "squared_hinge",
+]  # fmt: skip
+
 
 def _signs(y_true: jax.Array) -> jax.Array:
     # Labels in {0, 1} mean {-1, 1}. The test looks at the whole batch, as Keras does.

@@ -17,6 +17,8 @@ from staghorn.engine.scope import Scope, current_scope
 from staghorn.engine.serialization import Configurable, parameter_names, serialize_keras_object
 from staghorn.engine.symbolic import any_symbolic, op
 
+__all__ = ["Loss", "LossFunctionWrapper"]
+
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
 

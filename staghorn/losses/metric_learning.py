@@ -9,6 +9,8 @@ from staghorn.engine.masks import set_mask
 from staghorn.engine.symbolic import op
 from staghorn.losses.loss import LossFunctionWrapper
 
+__all__ = ["Circle", "circle"]
+
 
 def _pairs(labels: jax.Array, others: jax.Array, remove_diagonal: bool) -> tuple:
     same = jnp.reshape(labels, (-1, 1)) == jnp.reshape(others, (1, -1))

@@ -13,6 +13,12 @@ from staghorn.engine.symbolic import op
 from staghorn.losses.loss import LossFunctionWrapper, matched
 from staghorn.ops import nn
 
+__all__ = [
+    "BinaryCrossentropy", "CategoricalCrossentropy", "KLDivergence", "Poisson",
+    "SparseCategoricalCrossentropy", "binary_crossentropy", "categorical_crossentropy",
+    "kl_divergence", "poisson", "sparse_categorical_crossentropy",
+]  # fmt: skip
+
 _ONE_CLASS = (
     "{name}: y_pred has one class, shape {shape}, so its softmax is always 1 and nothing can be "
     "learnt. For two classes with one output unit use binary_crossentropy."

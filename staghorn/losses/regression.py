@@ -9,6 +9,13 @@ from staghorn import config
 from staghorn.engine.symbolic import op
 from staghorn.losses.loss import LossFunctionWrapper, matched
 
+__all__ = [
+    "CosineSimilarity", "Huber", "LogCosh", "MeanAbsoluteError", "MeanAbsolutePercentageError",
+    "MeanSquaredError", "MeanSquaredLogarithmicError", "cosine_similarity", "huber", "log_cosh",
+    "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
+    "mean_squared_logarithmic_error",
+]  # fmt: skip
+
 
 @op
 def mean_squared_error(y_true: Any, y_pred: Any) -> jax.Array:

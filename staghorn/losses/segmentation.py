@@ -9,6 +9,8 @@ from staghorn import config
 from staghorn.engine.symbolic import op
 from staghorn.losses.loss import LossFunctionWrapper, matched
 
+__all__ = ["Dice", "Tversky", "dice", "tversky"]
+
 Axes = int | tuple[int, ...] | None
 
 

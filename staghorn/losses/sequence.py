@@ -9,6 +9,8 @@ from staghorn.engine.symbolic import op
 from staghorn.losses.loss import LossFunctionWrapper
 from staghorn.ops.ctc import ctc_loss
 
+__all__ = ["CTC", "ctc"]
+
 _BLANK = 0  # also the padding of the labels
 
 

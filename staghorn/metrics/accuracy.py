@@ -10,6 +10,13 @@ from staghorn.engine.symbolic import op
 from staghorn.losses.loss import align_ranks, matched, squeeze_or_expand_to_same_rank
 from staghorn.metrics.reduction import MeanMetricWrapper
 
+__all__ = [
+    "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy", "binary_accuracy",
+    "categorical_accuracy", "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
+]  # fmt: skip
+
 
 def _hits(matches: jax.Array) -> jax.Array:
     return matches.astype(config.floatx())

@@ -20,6 +20,8 @@ from staghorn.metrics.confusion_counts import (
 )
 from staghorn.metrics.metric import Metric
 
+__all__ = ["AUC"]
+
 CURVES = ("ROC", "PR", "PRGAIN")
 SUMMATIONS = ("interpolation", "majoring", "minoring")
 

@@ -21,6 +21,12 @@ from staghorn.metrics.confusion_counts import (
 )
 from staghorn.metrics.metric import Metric
 
+__all__ = [
+    "FalseNegatives", "FalsePositives", "Precision", "PrecisionAtRecall", "Recall",
+    "RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity", "TrueNegatives",
+    "TruePositives",
+]  # fmt: skip
+
 Thresholds = float | Sequence[float] | None
 
 

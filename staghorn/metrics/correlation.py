@@ -10,6 +10,11 @@ from staghorn.engine.symbolic import op
 from staghorn.losses.loss import matched
 from staghorn.metrics.reduction import MeanMetricWrapper
 
+__all__ = [
+    "ConcordanceCorrelation", "PearsonCorrelation", "concordance_correlation",
+    "pearson_correlation",
+]  # fmt: skip
+
 
 @op
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> jax.Array:

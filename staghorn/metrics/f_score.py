@@ -9,6 +9,8 @@ from staghorn import config
 from staghorn.engine.arguments import Interval, Options, Positive
 from staghorn.metrics.metric import Metric
 
+__all__ = ["F1Score", "FBetaScore"]
+
 _COUNTS = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
 
 

@@ -5,6 +5,8 @@ from typing import Any
 from staghorn.losses.hinge import categorical_hinge, hinge, squared_hinge
 from staghorn.metrics.reduction import MeanMetricWrapper
 
+__all__ = ["CategoricalHinge", "Hinge", "SquaredHinge", "hinge"]
+
 
 class Hinge(MeanMetricWrapper):
     """Mean of the hinge loss for labels -1 and 1 (or 0 and 1).

@@ -12,6 +12,8 @@ from staghorn import config
 from staghorn.engine.arguments import Each, Is, NonNegative, Positive
 from staghorn.metrics.metric import Metric
 
+__all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
+
 
 def confusion_matrix(
     labels: jax.Array, predictions: jax.Array, weights: jax.Array, num_classes: int

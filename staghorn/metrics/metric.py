@@ -17,6 +17,8 @@ from staghorn.engine.spellings import name_first, say_once
 from staghorn.engine.tracking import Tracker
 from staghorn.engine.variable import Variable
 
+__all__ = ["Metric"]
+
 _NO_SUPER = """\
 {name}: an attribute was set before `super().__init__()`, so nothing tracks the metric's state.
 Begin the constructor with    super().__init__(name=name, dtype=dtype)"""

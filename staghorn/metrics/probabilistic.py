@@ -11,6 +11,11 @@ from staghorn.losses.probabilistic import (
 )
 from staghorn.metrics.reduction import MeanMetricWrapper
 
+__all__ = [
+    "BinaryCrossentropy", "CategoricalCrossentropy", "KLDivergence", "Poisson",
+    "SparseCategoricalCrossentropy",
+]  # fmt: skip
+
 
 class KLDivergence(MeanMetricWrapper):
     """Mean Kullback-Leibler divergence of predictions from targets.

@@ -13,6 +13,8 @@ from staghorn.losses import FAMILY as LOSSES
 from staghorn.losses.loss import apply_mask, divide_no_nan, squeeze_or_expand_to_same_rank
 from staghorn.metrics.metric import Metric
 
+__all__ = ["Mean", "MeanMetricWrapper", "Sum"]
+
 # Predictions of a mixed-precision model; the function would lose digits in their own type.
 _HALVES = ("float16", "bfloat16")
 

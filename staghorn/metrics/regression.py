@@ -20,6 +20,11 @@ from staghorn.losses.regression import (
 from staghorn.metrics.metric import Metric
 from staghorn.metrics.reduction import Mean, MeanMetricWrapper
 
+__all__ = [
+    "CosineSimilarity", "LogCoshError", "MeanAbsoluteError", "MeanAbsolutePercentageError",
+    "MeanSquaredError", "MeanSquaredLogarithmicError", "R2Score", "RootMeanSquaredError",
+]  # fmt: skip
+
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> jax.Array:
     """Cosine of the angle between targets and predictions: 1 is the best value.

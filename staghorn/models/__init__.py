@@ -9,11 +9,6 @@ from staghorn.saving import model_from_json as model_from_json
 from staghorn.saving import save_model as save_model
 
 __all__ = [
-    "Functional",
-    "Model",
-    "Sequential",
-    "clone_model",
-    "load_model",
-    "model_from_json",
+    "Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json",
     "save_model",
-]
+]  # fmt: skip

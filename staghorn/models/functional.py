@@ -141,10 +141,9 @@ class Functional(Model):
         frame = current_frame()
         told = None if frame is None or frame.training is None else _telling(frame.training)
         count = len(self.outputs)
-        part = self._host_part
-        encoded = None if part is None else part.find(inputs)
-        if part is not None and encoded is not None:
-            flat = part.run(encoded, told)
+        encoded = self._encoded_input(inputs)
+        if encoded is not None:
+            flat = self._host_part.run(encoded, told)  # type: ignore[union-attr]
             self.add_loss(flat[count:])
             return self._packed(flat[:count])
         masks = tree.flatten(mask) if mask is not None else [None] * len(self.inputs)

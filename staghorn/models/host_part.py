@@ -10,10 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
+from staghorn.engine import tree
 from staghorn.engine.graph import Graph
+from staghorn.engine.scope import abstractly
 from staghorn.engine.symbolic import KerasTensor, Node, node_of
+from staghorn.layers.call import is_text
+from staghorn.layers.preprocessing.host_layer import TextCalls, host_key, listening
 
 _WEIGHTS = """\
 Layer '{name}' has weights, but it stands before a layer that takes strings, which runs before the \
@@ -77,6 +82,59 @@ class HostPart:
     def run(self, encoded: dict[str, Any], apply: Callable | None = None) -> list[Any]:
         """Run the rest of the model on an encoded input."""
         return self.rest.run([encoded[key] for key in self.keys], apply)
+
+
+def holds_text(nest: Any) -> bool:
+    """Say whether data has strings in it."""
+    if isinstance(nest, dict):
+        return any(map(holds_text, nest.values()))
+    if isinstance(nest, (list, tuple)) and nest and not isinstance(nest[0], (str, bytes)):
+        return not isinstance(nest[0], (int, float)) and any(map(holds_text, nest))
+    return is_text(nest) and isinstance(np.asarray(nest).flat[0], (str, bytes))
+
+
+def text_calls(model: Any, x: Any) -> list[tuple[Any, Any]]:
+    """Run a subclassed model's `call` on placeholders; return what it calls on strings, and which.
+
+    Args:
+        model: the model.
+        x: a nest of arrays of numbers and of strings, all rows.
+    """
+    # The longest row may decide on the shape of weights, so they are made from all rows.
+    built = all(layer.built for layer in model._flatten_layers())
+    leaves = [leaf[: 2 if built else None] for leaf in tree.flatten(x)]
+    calls = TextCalls(model.name, leaves)
+    numbers = {i: leaf for i, leaf in enumerate(leaves) if i not in calls.places.values()}
+
+    def forward(numbers: dict[int, Any]) -> Any:
+        whole = [numbers.get(i, leaf) for i, leaf in enumerate(leaves)]
+        return model(tree.pack_sequence_as(x, whole), training=False)
+
+    with listening(calls):
+        jax.eval_shape(abstractly(forward), numbers)
+    return list(calls.found.values())
+
+
+def encoded_strings(x: Any, calls: list[tuple[Any, Any]]) -> Any:
+    """Return x with each array of strings replaced by a dict of what is made of it.
+
+    Args:
+        x: a nest of arrays.
+        calls: from `text_calls`.
+    """
+    leaves = tree.flatten(x)
+    ready: list[Any] = [{} if is_text(leaf) else leaf for leaf in leaves]
+    for owner, places in calls:
+        inputs = tree.map_structure(leaves.__getitem__, places)
+        first = tree.flatten(places)[0]
+        if owner._host_part is not None:
+            ready[first].update(owner._host_encoded(inputs))
+            continue
+        made = np.asarray(owner(inputs))
+        if made.dtype == object:
+            raise ValueError(_RETURNS.format(name=owner.name))
+        ready[first][host_key(owner)] = made
+    return tree.pack_sequence_as(x, ready)
 
 
 def _is_text(tensor: KerasTensor) -> bool:

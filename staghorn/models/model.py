@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import jax
+
+from staghorn.engine import tree
 from staghorn.engine.config_check import building
 from staghorn.engine.registry import suggestion
 from staghorn.engine.serialization import (
@@ -18,7 +21,8 @@ from staghorn.engine.serialization import (
 )
 from staghorn.layers.adaptation import quantize_model
 from staghorn.layers.layer import Layer
-from staghorn.models.host_part import HostPart
+from staghorn.layers.preprocessing.host_layer import heard, listening
+from staghorn.models.host_part import HostPart, encoded_strings, holds_text, text_calls
 from staghorn.models.old_methods import OldMethods
 from staghorn.models.state_tree import StateTree
 from staghorn.models.training_tools import TrainingTools
@@ -78,11 +82,13 @@ class Model(OldMethods, StateTree, TrainingTools, Trainer, Layer):
     _not_copied = Layer._not_copied | {
         "_executor",
         "_made_host_part",
+        "_text_calls",
         "predict_function",
         "test_function",
         "train_function",
     }
     _made_host_part: HostPart | None = None
+    _text_calls: tuple[Any, list[tuple[Any, Any]]] = (None, [])  # of a subclass, for such data
     unnamed = ("inputs", "outputs")
     _executor = None  # compiled programs: a copy makes its own
     train_function = test_function = predict_function = None
@@ -125,17 +131,42 @@ class Model(OldMethods, StateTree, TrainingTools, Trainer, Layer):
 
     @property
     def _takes_strings(self) -> bool:
-        return self._host_part is not None
+        return self._host_part is not None or (
+            getattr(self, "_graph", None) is None and self._has_own_call()
+        )
+
+    def _encoded_input(self, inputs: Any) -> dict[str, Any] | None:
+        """Return what the model was called on if that is what it makes of strings, else None."""
+        if self._host_part is None:
+            return None
+        encoded = self._host_part.find(inputs)
+        if encoded is None and heard(self, inputs):  # from a subclassed model around it
+            with listening(None), jax.ensure_compile_time_eval():
+                encoded = self._host_encoded(inputs)
+        return encoded
 
     def _host_encoded(self, x: Any) -> Any:
         if x is None or not self._takes_strings:
             return x
+        if self._host_part is None:
+            return self._strings_encoded(x) if holds_text(x) else x
         if self._host_part is not None and self._host_part.find(x) is not None:
             return x  # already, as what validation_split cuts off
         x = sole_input(self, to_arrays(x, "x", strings=True))
         check_inputs(self, x, "")
         values = self._arrange(x)  # type: ignore[attr-defined]
-        return self._host_part.encode(values)  # type: ignore[union-attr]
+        return self._host_part.encode(values)
+
+    def _strings_encoded(self, x: Any) -> Any:
+        """Do what `call` of a subclass does to strings first: a dict takes the place of each."""
+        x = to_arrays(x, "x", strings=True)
+        struct = tree.map_structure(lambda leaf: (leaf.ndim, str(leaf.dtype)), x)
+        layers = self._flatten_layers()
+        seen, calls = self._text_calls
+        if seen != struct or not all(any(o is layer for layer in layers) for o, _ in calls):
+            calls = text_calls(self, x)
+            object.__setattr__(self, "_text_calls", (struct, calls))
+        return encoded_strings(x, calls)
 
     # Layers --------------------------------------------------------------------------------
 

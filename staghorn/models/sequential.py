@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from staghorn import dtype_policies
 from staghorn.engine import naming
 from staghorn.engine.config_check import building
 from staghorn.engine.graph import Graph
@@ -249,10 +250,9 @@ class Sequential(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         del training  # travels in the frame
-        part = self._host_part
-        encoded = None if part is None else part.find(inputs)
-        if part is not None and encoded is not None:
-            return part.run(encoded)[0]
+        encoded = self._encoded_input(inputs)
+        if encoded is not None:
+            return self._host_part.run(encoded)[0]  # type: ignore[union-attr]
         x = fit_input(inputs, self._tensors[0], mask)
         for layer in self.layers:
             x = layer(x)
@@ -377,6 +377,8 @@ class Sequential(Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:
         with custom_object_scope(custom_objects or {}), building(config):
             model = cls(name=config.get("name"))
+            if config.get("dtype") is not None:  # Keras forgets it, and mixed precision with it
+                model._dtype_policy = dtype_policies.get(config["dtype"])
             made: dict[Any, Layer] = {}  # one layer may stand in the stack twice
             for entry in config["layers"]:
                 name = entry["config"].get("name")

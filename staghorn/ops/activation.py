@@ -10,6 +10,13 @@ from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array, as_float
 from staghorn.ops.elementwise import unary
 
+__all__ = [
+    "celu", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
+    "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "relu", "relu6", "selu", "sigmoid",
+    "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid",
+    "sparsemax", "squareplus", "swish", "tanh_shrink", "threshold",
+]  # fmt: skip
+
 relu = unary(jax.nn.relu, "Rectified linear unit: max(x, 0).", "[-1.0, 2.0] -> [0. 2.]")
 relu6 = unary(jax.nn.relu6, "Rectifier cut at 6: min(max(x, 0), 6).", "[-1.0, 8.0] -> [0. 6.]")
 sigmoid = unary(jax.nn.sigmoid, "Logistic function: 1 / (1 + exp(-x)).", "0.0 -> 0.5")

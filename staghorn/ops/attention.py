@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array, common_type
 
+__all__ = ["dot_product_attention"]
+
 Drop = Callable[[jax.Array], jax.Array]
 
 

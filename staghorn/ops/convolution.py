@@ -23,6 +23,8 @@ from staghorn.engine.registry import suggestion
 from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array
 
+__all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
+
 # An unrolled sum over more kernel places than this costs more to compile than it wins.
 _UNROLLED = 64
 

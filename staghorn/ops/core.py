@@ -14,6 +14,13 @@ from staghorn.engine.symbolic import op
 from staghorn.engine.tree import map_structure
 from staghorn.engine.variable import Variable
 
+__all__ = [
+    "associative_scan", "cast", "cond", "convert_to_numpy", "convert_to_tensor", "custom_gradient",
+    "dtype", "fori_loop", "is_tensor", "map", "saturate_cast", "scan", "scatter", "scatter_update",
+    "shape", "slice", "slice_update", "stop_gradient", "switch", "unstack", "vectorized_map",
+    "while_loop",
+]  # fmt: skip
+
 
 def as_type(dtype: Any, default: str | None = None) -> Any:
     """Return the data type JAX will use for a name; None stands for `default`.

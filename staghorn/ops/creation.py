@@ -10,6 +10,12 @@ from staghorn import config
 from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array, as_type
 
+__all__ = [
+    "arange", "array", "bartlett", "blackman", "copy", "empty", "empty_like", "eye", "full",
+    "full_like", "geomspace", "hamming", "hanning", "identity", "kaiser", "linspace", "logspace",
+    "ones", "ones_like", "tri", "view", "zeros", "zeros_like",
+]  # fmt: skip
+
 
 def zeros(shape: Any, dtype: Any = None) -> jax.Array:
     """An array of zeros; the type is floatx by default.

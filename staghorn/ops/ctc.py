@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array, common_type
 
+__all__ = ["ctc_decode", "ctc_loss"]
+
 _IMPOSSIBLE = -1e5  # a log-probability, Keras's; -inf would turn gradients into NaN
 _NO_LABEL = -1
 

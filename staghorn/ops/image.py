@@ -36,23 +36,10 @@ from staghorn.ops.image_sampling import map_coordinates as map_coordinates
 from staghorn.ops.image_sampling import perspective_transform as perspective_transform
 
 __all__ = [
-    "affine_transform",
-    "crop_images",
-    "elastic_transform",
-    "extract_patches",
-    "extract_patches_3d",
-    "gaussian_blur",
-    "hsv_to_rgb",
-    "map_coordinates",
-    "pad_images",
-    "perspective_transform",
-    "resize",
-    "rgb_to_grayscale",
-    "rgb_to_hsv",
-    "scale_and_translate",
-    "sobel_edges",
-    "ssim",
-]
+    "affine_transform", "crop_images", "elastic_transform", "extract_patches", "extract_patches_3d",
+    "gaussian_blur", "hsv_to_rgb", "map_coordinates", "pad_images", "perspective_transform",
+    "resize", "rgb_to_grayscale", "rgb_to_hsv", "scale_and_translate", "sobel_edges", "ssim",
+]  # fmt: skip
 
 _RESIZINGS = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")
 _SCALINGS = (

@@ -9,6 +9,11 @@ import jax.numpy as jnp
 from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array
 
+__all__ = [
+    "append", "array_split", "concatenate", "dsplit", "dstack", "hsplit", "hstack", "meshgrid",
+    "split", "stack", "vsplit", "vstack",
+]  # fmt: skip
+
 
 @op
 def concatenate(xs: Any, axis: int | None = 0) -> jax.Array:

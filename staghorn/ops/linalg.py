@@ -9,6 +9,11 @@ import jax.numpy as jnp
 from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array, as_float
 
+__all__ = [
+    "cholesky", "cholesky_inverse", "det", "eig", "eigh", "inv", "jvp", "lstsq", "lu_factor",
+    "matrix_rank", "norm", "pinv", "qr", "solve", "solve_triangular", "svd",
+]  # fmt: skip
+
 
 def _matrix(name: str, x: Any, square: bool = False) -> jax.Array:
     x = as_array(x)

@@ -12,6 +12,12 @@ from staghorn.ops.core import as_array, as_float
 from staghorn.ops.elementwise import unary
 from staghorn.ops.products import slogdet
 
+__all__ = [
+    "cdist", "erf", "erfc", "erfinv", "extract_sequences", "fft", "fft2", "ifft2", "in_top_k",
+    "irfft", "istft", "logdet", "logsumexp", "rfft", "rsqrt", "segment_max", "segment_min",
+    "segment_prod", "segment_sum", "stft", "top_k", "view_as_complex", "view_as_real",
+]  # fmt: skip
+
 _SEGMENT = """{summary}
 
 (n, ...), (n,) → (num_segments, ...)

@@ -4,7 +4,7 @@ Activation functions are in `activation.py` and have their public address here.
 Nothing broadcasts between ranks: a bias or a scale is reshaped to the rank it meets.
 """
 
-# ruff: noqa: F401
+# ruff: noqa: F401, F403
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,49 +14,21 @@ import jax.numpy as jnp
 
 from staghorn import config
 from staghorn.engine.symbolic import op
-from staghorn.ops.activation import (
-    celu,
-    elu,
-    gelu,
-    glu,
-    hard_shrink,
-    hard_sigmoid,
-    hard_silu,
-    hard_swish,
-    hard_tanh,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    relu,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    soft_shrink,
-    softmax,
-    softplus,
-    softsign,
-    sparse_plus,
-    sparse_sigmoid,
-    sparsemax,
-    squareplus,
-    swish,
-    tanh_shrink,
-    threshold,
-)
-from staghorn.ops.attention import dot_product_attention
+from staghorn.ops.activation import *
+from staghorn.ops.attention import *
 from staghorn.ops.channel_sums import sum_rows, to_rows
-from staghorn.ops.convolution import conv, conv_transpose, depthwise_conv, separable_conv
+from staghorn.ops.convolution import *
 from staghorn.ops.core import as_array, as_float, as_type, common_type
-from staghorn.ops.ctc import ctc_decode, ctc_loss
+from staghorn.ops.ctc import *
 from staghorn.ops.linalg import norm
-from staghorn.ops.pooling import (
-    adaptive_average_pool,
-    adaptive_max_pool,
-    average_pool,
-    max_pool,
-)
+from staghorn.ops.pooling import *
 from staghorn.ops.rearranging import depth_to_space, fold, space_to_depth, unfold
+
+__all__ = [
+    "batch_normalization", "binary_crossentropy", "categorical_crossentropy", "layer_normalization",
+    "moments", "multi_hot", "normalize", "one_hot", "polar", "psnr", "rms_normalization",
+    "sparse_categorical_crossentropy",
+]  # fmt: skip
 
 
 @op

@@ -20,6 +20,8 @@ from staghorn.engine.arguments import Options
 from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array, as_float
 
+__all__ = ["adaptive_average_pool", "adaptive_max_pool", "average_pool", "max_pool"]
+
 # Our form of the maximum's gradient grows with the sum of the window's sizes, in program text too;
 # above this JAX's own (select-and-scatter) is taken.
 MOST_STEPS = 64

@@ -9,6 +9,11 @@ from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array
 from staghorn.ops.elementwise import binary
 
+__all__ = [
+    "corrcoef", "correlate", "cross", "diff", "dot", "einsum", "inner", "kron", "matmul", "outer",
+    "slogdet", "tensordot", "trace", "trapezoid", "vander", "vdot",
+]  # fmt: skip
+
 
 def _accumulator(*arrays: jax.Array) -> Any:
     # Products of int8 overflow at once; int32 sums also let the hardware use its int8 units.

@@ -11,6 +11,8 @@ from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array
 from staghorn.ops.image_sampling import is_first
 
+__all__ = ["depth_to_space", "fold", "rearrange", "space_to_depth", "unfold"]
+
 _AXES = re.compile(r"\(([^()]*)\)|(\w+)")
 
 

@@ -9,6 +9,11 @@ import jax.numpy as jnp
 from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array
 
+__all__ = [
+    "argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "nonzero",
+    "searchsorted", "select", "sort", "unique", "vectorize",
+]  # fmt: skip
+
 
 @op
 def sort(x: Any, axis: int | None = -1) -> jax.Array:

@@ -9,6 +9,13 @@ import jax.numpy as jnp
 from staghorn.engine.symbolic import op
 from staghorn.ops.core import as_array
 
+__all__ = [
+    "broadcast_to", "diag", "diagflat", "diagonal", "expand_dims", "flip", "fliplr", "flipud",
+    "get_item", "moveaxis", "ndim", "pad", "ravel", "repeat", "reshape", "roll", "rot90", "size",
+    "squeeze", "swapaxes", "take", "take_along_axis", "tile", "transpose", "tril", "triu",
+    "unravel_index",
+]  # fmt: skip
+
 # --- shape and order ------------------------------------------------------------------------------
 
 

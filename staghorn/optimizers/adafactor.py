@@ -8,7 +8,7 @@ import numpy as np
 
 from staghorn.engine.arguments import Is, NonNegative, Positive
 from staghorn.engine.variable import Variable
-from staghorn.optimizers.optimizer import Optimizer, Slots, zeros_like
+from staghorn.optimizers.optimizer import Optimizer, Slots, base_arguments, zeros_like
 
 
 def _rms(x: jax.Array) -> jax.Array:
@@ -79,11 +79,7 @@ class Adafactor(Optimizer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor,
-            gradient_accumulation_steps, name, **kwargs,
-        )  # fmt: skip
+        super().__init__(**base_arguments(locals()))
         self.beta_2_decay = beta_2_decay
         self.epsilon_1 = epsilon_1
         self.epsilon_2 = epsilon_2

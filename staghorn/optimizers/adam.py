@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from staghorn.engine.arguments import Interval, Is, NonNegative
 from staghorn.engine.variable import Variable
-from staghorn.optimizers.optimizer import Optimizer, Slots, zeros_like
+from staghorn.optimizers.optimizer import Optimizer, Slots, base_arguments, zeros_like
 
 _ARGUMENTS = {
     **Optimizer.arguments,
@@ -83,11 +83,7 @@ class Adam(Optimizer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor,
-            gradient_accumulation_steps, name, **kwargs,
-        )  # fmt: skip
+        super().__init__(**base_arguments(locals()))
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
@@ -166,7 +162,36 @@ class AdamW(Adam):
         )  # fmt: skip
 
 
-class Adamax(Optimizer):
+class _TwoMeans(Optimizer):
+    """Base of those that keep a running mean (`beta_1`) and a running size (`beta_2`)."""
+
+    arguments = _ARGUMENTS
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**base_arguments(locals()))
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+
+class Adamax(_TwoMeans):
     """Adam with the largest recent gradient in place of the mean square.
 
     gradients, variables: the same shapes
@@ -192,35 +217,6 @@ class Adamax(Optimizer):
         Kingma & Ba 2014, section 7, https://arxiv.org/abs/1412.6980
     """
 
-    arguments = _ARGUMENTS
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor,
-            gradient_accumulation_steps, name, **kwargs,
-        )  # fmt: skip
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-
     def init_slots(self, p: jax.Array) -> Slots:
         return {"momentum": zeros_like(p), "norm": zeros_like(p)}
 
@@ -235,7 +231,7 @@ class Adamax(Optimizer):
         return p - lr * m / (u + self.epsilon), {"momentum": m, "norm": u}
 
 
-class Nadam(Optimizer):
+class Nadam(_TwoMeans):
     """Adam with Nesterov's look ahead.
 
     gradients, variables: the same shapes        u_t = beta_1 * (1 - 0.96^t / 2), U_t = u_1 ... u_t
@@ -261,35 +257,6 @@ class Nadam(Optimizer):
     Reference:
         Dozat 2015, http://cs229.stanford.edu/proj2015/054_report.pdf
     """
-
-    arguments = _ARGUMENTS
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor,
-            gradient_accumulation_steps, name, **kwargs,
-        )  # fmt: skip
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
 
     def _build_slots(self, variables: list[Variable]) -> None:
         super()._build_slots(variables)
@@ -323,7 +290,7 @@ class Nadam(Optimizer):
         return p - move, {"momentum": m, "velocity": v}
 
 
-class Lamb(Optimizer):
+class Lamb(_TwoMeans):
     """Adam with each variable's step made proportional to the variable's own norm.
 
     gradients, variables: the same shapes
@@ -348,35 +315,6 @@ class Lamb(Optimizer):
     Reference:
         You et al. 2019, https://arxiv.org/abs/1904.00962
     """
-
-    arguments = _ARGUMENTS
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor,
-            gradient_accumulation_steps, name, **kwargs,
-        )  # fmt: skip
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
 
     def init_slots(self, p: jax.Array) -> Slots:
         return {"momentum": zeros_like(p), "velocity": zeros_like(p)}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn.engine.arguments import Interval, NonNegative
-from staghorn.optimizers.optimizer import Optimizer, Slots, zeros_like
+from staghorn.optimizers.optimizer import Optimizer, Slots, base_arguments, zeros_like
 
 
 class Ftrl(Optimizer):
@@ -74,11 +74,7 @@ class Ftrl(Optimizer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor,
-            gradient_accumulation_steps, name, **kwargs,
-        )  # fmt: skip
+        super().__init__(**base_arguments(locals()))
         self.learning_rate_power = learning_rate_power
         self.initial_accumulator_value = initial_accumulator_value
         self.l1_regularization_strength = l1_regularization_strength

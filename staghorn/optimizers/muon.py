@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from staghorn.engine.variable import Variable
-from staghorn.optimizers.optimizer import Optimizer, Slots
+from staghorn.optimizers.optimizer import Optimizer, Slots, base_arguments
 
 
 def orthogonalize(x: jax.Array, steps: int, a: float, b: float, c: float) -> jax.Array:
@@ -107,11 +107,7 @@ class Muon(Optimizer):
         rms_rate: float | None = 0.2,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor,
-            gradient_accumulation_steps, name, **kwargs,
-        )  # fmt: skip
+        super().__init__(**base_arguments(locals()))
         self.adam_beta_1 = adam_beta_1
         self.adam_beta_2 = adam_beta_2
         self.adam_weight_decay = adam_weight_decay

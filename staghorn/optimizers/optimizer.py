@@ -22,12 +22,18 @@ from staghorn.engine.arguments import Interval, Is, NonNegative, Positive, check
 from staghorn.engine.jax_internals import is_staging, is_tracer
 from staghorn.engine.naming import auto_name
 from staghorn.engine.scope import functionalize
+from staghorn.engine.serialization import parameter_names
 from staghorn.engine.variable import Variable
 from staghorn.optimizers import messages
 from staghorn.optimizers.clipping import clip_by_global_norm, clip_by_norm
 from staghorn.optimizers.state import OptimizerState
 
 Slots = dict[str, Any]
+
+
+def base_arguments(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what goes to `Optimizer`, given the `locals()` of a subclass's constructor."""
+    return {name: values[name] for name in parameter_names(Optimizer)} | values["kwargs"]
 
 
 def zeros_like(p: Any) -> np.ndarray:

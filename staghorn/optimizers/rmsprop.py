@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from staghorn.engine.arguments import Interval, Is, NonNegative
-from staghorn.optimizers.optimizer import Optimizer, Slots, zeros_like
+from staghorn.optimizers.optimizer import Optimizer, Slots, base_arguments, zeros_like
 
 
 class RMSprop(Optimizer):
@@ -66,11 +66,7 @@ class RMSprop(Optimizer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor,
-            gradient_accumulation_steps, name, **kwargs,
-        )  # fmt: skip
+        super().__init__(**base_arguments(locals()))
         self.rho = rho
         self.momentum = momentum
         self.epsilon = epsilon

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from staghorn.engine.arguments import Interval, NonNegative
-from staghorn.optimizers.optimizer import Optimizer, Slots, zeros_like
+from staghorn.optimizers.optimizer import Optimizer, Slots, base_arguments, zeros_like
 
 
 class ScheduleFreeAdamW(Optimizer):
@@ -64,11 +64,7 @@ class ScheduleFreeAdamW(Optimizer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor,
-            gradient_accumulation_steps, name, **kwargs,
-        )  # fmt: skip
+        super().__init__(**base_arguments(locals()))
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from staghorn.engine.arguments import Interval, Is
-from staghorn.optimizers.optimizer import Optimizer, Slots, zeros_like
+from staghorn.optimizers.optimizer import Optimizer, Slots, base_arguments, zeros_like
 
 
 class SGD(Optimizer):
@@ -55,11 +55,7 @@ class SGD(Optimizer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor,
-            gradient_accumulation_steps, name, **kwargs,
-        )  # fmt: skip
+        super().__init__(**base_arguments(locals()))
         self.momentum = momentum
         self.nesterov = nesterov
 

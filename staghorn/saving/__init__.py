@@ -21,20 +21,8 @@ from staghorn.saving.weights import load_weights as load_weights
 from staghorn.saving.weights import save_weights as save_weights
 
 __all__ = [
-    "CorruptFileError",
-    "CustomObjectScope",
-    "KerasFileEditor",
-    "UnsafeFileError",
-    "custom_object_scope",
-    "deserialize_keras_object",
-    "get_custom_objects",
-    "get_registered_name",
-    "get_registered_object",
-    "inspect",
-    "load_model",
-    "load_weights",
-    "register_keras_serializable",
-    "save_model",
-    "save_weights",
-    "serialize_keras_object",
-]
+    "CorruptFileError", "CustomObjectScope", "KerasFileEditor", "UnsafeFileError",
+    "custom_object_scope", "deserialize_keras_object", "get_custom_objects", "get_registered_name",
+    "get_registered_object", "inspect", "load_model", "load_weights", "register_keras_serializable",
+    "save_model", "save_weights", "serialize_keras_object",
+]  # fmt: skip

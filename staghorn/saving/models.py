@@ -179,7 +179,7 @@ def model_from_archive(archive: Archive, supplied: Supplied, compile: bool = Tru
     old = str(archive.metadata().get("keras_version")).startswith("2.")
     where = f"{archive.where}, member '{CONFIG}'"
     with weights_from_file(weights.count()):
-        model = _make(config, training, where, supplied, compile, old)
+        model = _make(config, training, where, supplied, compile, old, archive.assets())
         for path, item in walk(model):
             expect(item, weights.entry(path).shapes.get("0", (None, ""))[1])
         restore(model, weights, optimizer_state="required" if compile else "optional")
@@ -228,6 +228,7 @@ def _make(
     supplied: Supplied,
     compile: bool,
     old: bool,
+    assets: Mapping[str, bytes] | None = None,
 ) -> Any:
     """Make a model without its weights, and compile it."""
     from staghorn.layers.layer import Layer
@@ -247,18 +248,24 @@ def _make(
     with custom_object_scope(supplied.objects):
         if training is not None:
             check_config(training, where, ("compile_config",))
-        model = _from_config(config, where)
+        # A vocabulary's size is a size of weights behind it: a `call` is traced after it came.
+        assets = assets or {}
+        late = config.get("build_config") if assets else None
+        model = _from_config(config, where, () if late is None else ("build_config",))
         if not isinstance(model, Layer):
             raise UnsafeFileError(f"{where}: it describes a {type(model).__name__}, not a model.")
+        if late is not None and not model.built:
+            hand_out_assets(model, assets)
+            model.build_from_config(late)
         if compile and training:
             _compile(model, training, where)
     return model
 
 
-def _from_config(config: dict[str, Any], where: str) -> Any:
+def _from_config(config: dict[str, Any], where: str, without: tuple[str, ...] = ()) -> Any:
     try:
         with building(config, where, "layer"):
-            return deserialize_keras_object(config)
+            return deserialize_keras_object({k: v for k, v in config.items() if k not in without})
     except (CorruptFileError, UnsafeFileError):
         raise
     except TypeError as error:

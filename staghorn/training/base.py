@@ -151,7 +151,7 @@ class TrainerBase:
         self.compiled = True
         self._executor = None
         self._compile_arguments = {
-            "optimizer": given,
+            "optimizer": self.optimizer,  # as it trains: its state in files is that of the wrapped
             "loss": loss,
             "loss_weights": loss_weights,
             "metrics": metrics,

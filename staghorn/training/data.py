@@ -177,8 +177,8 @@ def _conversion(array: np.ndarray, what: str) -> str:
         if not what.startswith("y"):
             return (
                 "Pass an array of numbers; encode text and categories as numbers first, for "
-                "instance with layers.TextVectorization or layers.StringLookup (inside a model, if "
-                "that is Sequential or Functional, else before fit)."
+                "instance with layers.TextVectorization or layers.StringLookup, inside the model "
+                "or before fit."
             )
         return (
             "Number the classes: classes, y = np.unique(y, return_inverse=True); "

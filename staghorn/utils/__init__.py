@@ -1,7 +1,8 @@
 """What people use around models. One name, one file."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from staghorn.engine.lazy import lazy_names
 
 if TYPE_CHECKING:
     from staghorn.config import disable_interactive_logging as disable_interactive_logging
@@ -55,66 +56,35 @@ if TYPE_CHECKING:
     from staghorn.visualization.plot import model_to_dot as model_to_dot
     from staghorn.visualization.plot import plot_model as plot_model
 
-# name → module that defines it
-_NAMES = {
-    "Config": "utils.config",
-    "CustomObjectScope": "engine.serialization",
-    "FeatureSpace": "utils.feature_space",
-    "Progbar": "engine.progbar",
-    "PyDataset": "training.py_dataset",
-    "Sequence": "training.py_dataset",
-    "array_to_img": "utils.image",
-    "audio_dataset_from_directory": "utils.audio",
-    "clear_session": "utils.session",
-    "custom_object_scope": "engine.serialization",
-    "deserialize_keras_object": "engine.serialization",
-    "disable_interactive_logging": "config",
-    "enable_interactive_logging": "config",
-    "get_custom_objects": "engine.serialization",
-    "get_file": "utils.download",
-    "get_random_seed": "utils.random_seed",
-    "get_registered_name": "engine.serialization",
-    "get_registered_object": "engine.serialization",
-    "get_source_inputs": "utils.symbolic",
-    "image_dataset_from_directory": "utils.directories",
-    "img_to_array": "utils.image",
-    "is_interactive_logging_enabled": "config",
-    "is_keras_tensor": "utils.symbolic",
-    "load_img": "utils.image",
-    "model_to_code": "visualization.model_to_code",
-    "model_to_dot": "visualization.plot",
-    "normalize": "utils.numerical",
-    "pack_x_y_sample_weight": "training.data",
-    "pad_sequences": "utils.sequence",
-    "plot_model": "visualization.plot",
-    "register_keras_serializable": "engine.serialization",
-    "save_img": "utils.image",
-    "serialize_keras_object": "engine.serialization",
-    "set_random_seed": "utils.random_seed",
-    "split_dataset": "utils.splitting",
-    "standardize_dtype": "engine.dtypes",
-    "text_dataset_from_directory": "utils.directories",
-    "timeseries_dataset_from_array": "utils.timeseries",
-    "to_categorical": "utils.numerical",
-    "unpack_x_y_sample_weight": "training.data",
-}
+# module → what is public in it
+_HOMES = {
+    "config":
+        "disable_interactive_logging enable_interactive_logging "
+        "is_interactive_logging_enabled",
+    "engine.dtypes": "standardize_dtype",
+    "engine.progbar": "Progbar",
+    "engine.serialization":
+        "CustomObjectScope custom_object_scope deserialize_keras_object get_custom_objects "
+        "get_registered_name get_registered_object register_keras_serializable "
+        "serialize_keras_object",
+    "training.data": "pack_x_y_sample_weight unpack_x_y_sample_weight",
+    "training.py_dataset": "PyDataset Sequence",
+    "utils.audio": "audio_dataset_from_directory",
+    "utils.config": "Config",
+    "utils.directories": "image_dataset_from_directory text_dataset_from_directory",
+    "utils.download": "get_file",
+    "utils.feature_space": "FeatureSpace",
+    "utils.image": "array_to_img img_to_array load_img save_img",
+    "utils.numerical": "normalize to_categorical",
+    "utils.random_seed": "get_random_seed set_random_seed",
+    "utils.sequence": "pad_sequences",
+    "utils.session": "clear_session",
+    "utils.splitting": "split_dataset",
+    "utils.symbolic": "get_source_inputs is_keras_tensor",
+    "utils.timeseries": "timeseries_dataset_from_array",
+    "visualization.model_to_code": "model_to_code",
+    "visualization.plot": "model_to_dot plot_model",
+}  # fmt: skip
 
-_MODULES = ("bounding_boxes", "legacy")
-
-__all__ = sorted((*_NAMES, *_MODULES))
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"staghorn.utils.{name}")
-    if name in _NAMES:
-        value = getattr(importlib.import_module(f"staghorn.{_NAMES[name]}"), name)
-        globals()[name] = value
-        return value
-    from staghorn.engine.registry import missing_names
-
-    return missing_names(__name__, __all__)(name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+if not TYPE_CHECKING:
+    __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES, "bounding_boxes legacy")

@@ -15,13 +15,6 @@ from staghorn.ops.box_comparison import (
 )
 
 __all__ = [
-    "affine_transform",
-    "clip_to_image_size",
-    "compute_ciou",
-    "compute_iou",
-    "convert_format",
-    "crop",
-    "decode_deltas_to_boxes",
-    "encode_box_to_deltas",
-    "pad",
-]
+    "affine_transform", "clip_to_image_size", "compute_ciou", "compute_iou", "convert_format",
+    "crop", "decode_deltas_to_boxes", "encode_box_to_deltas", "pad",
+]  # fmt: skip

@@ -29,11 +29,13 @@ from staghorn.engine.shapes import abstract_shape
 from staghorn.engine.symbolic import KerasTensor, Node, OpCall
 from staghorn.layers.call import signature_of
 from staghorn.layers.layer import Layer
+from staghorn.layers.preprocessing.pipeline import Pipeline
 from staghorn.models.functional import Functional
 from staghorn.models.model import Model
 from staghorn.models.sequential import Sequential
 from staghorn.visualization.costs import operations, products
 
+HOLDERS = (Model, Pipeline)  # what is drawn with the layers inside, if that is asked for
 UNKNOWN = "?"
 # What JAX calls the operations that often join the outputs of layers.
 PLAIN = {
@@ -140,7 +142,7 @@ def wiring(model: Any, given: tuple[tuple, dict] | None = None) -> Wiring:
     """
     graph = model._graph if isinstance(model, (Functional, Sequential)) else None
     if graph is None:
-        if isinstance(model, Sequential) or not isinstance(model, Model) or not model.built:
+        if isinstance(model, Sequential) or not isinstance(model, HOLDERS) or not model.built:
             return Wiring()
         return _traced(model, given)
     members = {id(node) for node in graph.nodes}
@@ -281,7 +283,7 @@ def _arguments(model: Layer) -> list[tuple[tuple, dict]]:
     return found
 
 
-def _traced(model: Model, given: tuple[tuple, dict] | None) -> Wiring:
+def _traced(model: Any, given: tuple[tuple, dict] | None) -> Wiring:
     """Return what one run of `call` on placeholders shows; the calls until it failed."""
     why, calls = _no_shapes(model), list[LayerCall]()
     attempts = [given] if given is not None else _arguments(model)

@@ -132,9 +132,9 @@ class Constructors:
             if not inspect.isfunction(thing):
                 module = str(configs.keras_path(thing)[0]).replace("keras", "staghorn", 1)
             if module == "staghorn.layers":
-                public = vars(layers)  # one class has another name there: GroupQueryAttention
+                public = dir(layers)  # one class has another name there: GroupQueryAttention
                 if name not in public:
-                    name = next((n for n, found in public.items() if found is thing), name)
+                    name = next((n for n in public if getattr(layers, n) is thing), name)
                 return f"layers.{name}"
             return f"{module.replace('staghorn', self.package, 1)}.{name}"
         if module != "__main__" and getattr(sys.modules.get(module), name, None) is thing:

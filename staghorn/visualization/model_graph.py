@@ -9,9 +9,11 @@ from typing import Any
 
 from staghorn.layers.input import InputLayer
 from staghorn.layers.layer import Layer
+from staghorn.layers.preprocessing.pipeline import Pipeline
 from staghorn.models.model import Model
 from staghorn.models.sequential import Sequential
 from staghorn.visualization.calls import (
+    HOLDERS,
     UNKNOWN,
     LayerCall,
     Source,
@@ -112,8 +114,9 @@ class _Walk:
         """Return the calls inside a model, and the operations drawn; each is looked at once."""
         if id(model) not in self.found:
             calls = wiring(model, self.given.get(id(model)))
-            # A Sequential's input is not drawn, as in Keras.
-            hidden = InputLayer if isinstance(model, Sequential) else ()
+            # The input of a chain is not drawn, as in Keras.
+            chains = ((Sequential, InputLayer), (Pipeline, Step))
+            hidden = tuple(kind for chain, kind in chains if isinstance(model, chain))
             operations = [c.operation for c in calls.calls if not isinstance(c.operation, hidden)]
             self.found[id(model)] = calls, {id(op): op for op in operations}
             self.given.update((id(call.operation), call.given) for call in calls.calls)
@@ -126,7 +129,7 @@ class _Walk:
         return self.look(model)[1]
 
     def opens(self, operation: Any) -> bool:
-        if not self.expand or not isinstance(operation, Model):
+        if not self.expand or not isinstance(operation, HOLDERS):
             return False
         return not self.wiring(operation).why and bool(self.shown(operation))
 

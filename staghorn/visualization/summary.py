@@ -18,9 +18,9 @@ import jax
 from staghorn.engine.symbolic import OpCall
 from staghorn.layers.layer import Layer
 from staghorn.models.functional import Functional
-from staghorn.models.model import Model
 from staghorn.models.sequential import Sequential
 from staghorn.visualization.calls import (
+    HOLDERS,
     UNKNOWN,
     LayerCall,
     Source,
@@ -228,7 +228,7 @@ class _Rows:
                 costs=costs,
             )
         ]
-        if self.expand and isinstance(layer, Model):
+        if self.expand and isinstance(layer, HOLDERS):
             inside = self.look(layer, mine[-1] if mine else None, calls)
             for child in layer.layers:
                 rows += self.rows(child, inside, depth + 1)

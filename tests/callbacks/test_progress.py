@@ -5,8 +5,10 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+import staghorn
 from staghorn.callbacks import CallbackList, ProgbarLogger
 from staghorn.engine import progbar
 from staghorn.engine.progbar import Progbar
@@ -205,7 +207,7 @@ def run_fit(verbose, epochs=2, steps=4):
     calls.on_train_end({})
 
 
-@pytest.mark.parametrize("verbose", [1, 2, "auto"])
+@pytest.mark.parametrize("verbose", [1, "auto"])
 def test_a_log_gets_one_clean_line_per_epoch(verbose, clock, terminal):
     stream = terminal(tty=False)
     run_fit(verbose)
@@ -213,6 +215,29 @@ def test_a_log_gets_one_clean_line_per_epoch(verbose, clock, terminal):
         f"Epoch {epoch}/2 - 4/4 - 0s - 0s/step - loss: 0.5000 - val_loss: 0.7000"
         for epoch in (1, 2)
     ]
+
+
+@pytest.mark.filterwarnings("ignore:.shuffle=True.:UserWarning")  # of keras
+def test_verbose_2_writes_what_keras_writes(capsys):
+    x = np.arange(40, dtype="float32").reshape(20, 2) / 40
+
+    def batches():
+        for _ in range(3):
+            yield x[:4], x[:4, :1]
+
+    def written(library):
+        model = library.Sequential([library.layers.Dense(1, kernel_initializer="ones")])
+        model.compile("sgd", "mse", metrics=["mae"])
+        capsys.readouterr()
+        model.fit(x, x[:, :1], 20, epochs=2, verbose=2, validation_split=0.25)
+        model.fit(x, x[:, :1], 20, epochs=3, initial_epoch=1, verbose=2)
+        model.fit(x, x[:, :1], 20, epochs=1, verbose=2)
+        model.fit(batches(), epochs=1, steps_per_epoch=3, verbose=2)
+        model.evaluate(x, x[:, :1], verbose=2)
+        model.predict(x, verbose=2)
+        return re.sub(r"\d+s - \d+[mu]?s/step", "TIME", capsys.readouterr().out)
+
+    assert written(staghorn) == written(keras)
 
 
 def test_a_single_epoch_has_no_number(clock, terminal):

@@ -64,6 +64,8 @@ ACTIVATIONS = [
     Case("LeakyReLU", {"negative_slope": 0.1}, SEQ, masked=True),
     Case("PReLU", {}, (2, 5)),
     Case("PReLU", {"shared_axes": [1]}, SEQ, masked=True, unknown=(None, None, 4)),
+    Case("PReLU", {"shared_axes": [-1]}, SEQ),
+    Case("PReLU", {"shared_axes": [0, -2]}, IMAGE),
     Case("PReLU", {"shared_axes": (1, 2), "alpha_regularizer": "l2"}, IMAGE),
     Case("ELU", {}, (2, 5)),
     Case("ELU", {"alpha": 0.3}, SEQ, masked=True),

@@ -221,16 +221,30 @@ def test_boxes():
     }
     boxes["boxes"][..., 2:] += boxes["boxes"][..., :2]
     data = {"images": IMAGES, "bounding_boxes": boxes}
-    same = layers.RandomHue(0.3)(data)["bounding_boxes"]
+    form = {"bounding_box_format": "xyxy"}
+    same = layers.RandomHue(0.3, **form)(data)["bounding_boxes"]
     assert_same(same, {k: jnp.asarray(x) for k, x in boxes.items()})
     # Keras puts the partners' labels into new rows.
-    mixed = layers.MixUp(seed=1)(data)["bounding_boxes"]
+    mixed = layers.MixUp(seed=1, **form)(data)["bounding_boxes"]
     assert mixed["boxes"].shape == (4, 4, 4)
     order = layers.MixUp(seed=1).get_random_transformation(IMAGES)["permutation_order"]
     np.testing.assert_array_equal(mixed["labels"][:, :2], boxes["labels"])
     np.testing.assert_array_equal(mixed["labels"][:, 2:], boxes["labels"][np.asarray(order)])
     with pytest.raises(NotImplementedError, match="MixUp, which keeps the boxes"):
-        layers.CutMix(bounding_box_format="xyxy")(data)
+        layers.CutMix(**form)(data)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of keras: int64 is int32
+@pytest.mark.parametrize(
+    "name", ["AugMix", "Equalization", "MixUp", "RandomColorJitter", "RandomHue", "Solarization"]
+)
+def test_boxes_without_a_format(name):
+    found = {"boxes": np.ones((4, 1, 4), "float32"), "labels": np.ones((4, 1), "int32")}
+    kwargs = {"factor": 0.3} if name == "RandomHue" else {}
+    for library in (staghorn, keras):
+        layer = getattr(library.layers, name)(**kwargs)
+        with pytest.raises(ValueError, match="bounding_box_format"):
+            layer({"images": IMAGES, "bounding_boxes": found})
 
 
 def test_boxes_follow_the_images():

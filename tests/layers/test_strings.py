@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import staghorn
+from staghorn import layers
 from tests.golden.string_cases import ROWS, Batches
 from tests.oracle import assert_same, keras
 
@@ -95,3 +96,28 @@ def test_boundaries_as_keras_on_jax(epsilon, num_bins):
     assert pair[0].bin_boundaries == pair[1].bin_boundaries
     np.testing.assert_array_equal(pair[0].summary, pair[1].summary)
     assert pair[0].get_config() == {**pair[1].get_config(), "name": pair[0].name}
+
+
+def test_layers_that_compute_say_what_goes_before_them():
+    texts = np.array(["a b", "c"])
+    for make in (
+        lambda: layers.Embedding(3, 2),
+        lambda: layers.Dense(2),
+        lambda: layers.Rescaling(0.5),
+        lambda: layers.ReLU(),
+    ):
+        message = "takes numbers, got strings.*TextVectorization"
+        for strings in (texts, texts.astype(object), ["a", "b"]):
+            with pytest.raises(TypeError, match=f"(?s){message}"):
+                make()(strings)
+        with pytest.raises(TypeError, match=f"(?s){message}"):
+            make()(staghorn.Input((1,), dtype="string"))
+    assert layers.Identity()(texts) is texts
+    assert layers.Lambda(len)(texts) == 2
+
+
+def test_a_width_that_depends_on_the_texts_behind_which_weights_come():
+    words = layers.TextVectorization(vocabulary=["a", "b"])
+    x = words(staghorn.Input((1,), dtype="string"))
+    with pytest.raises(ValueError, match="as its output_sequence_length="):
+        layers.Dense(2)(x)

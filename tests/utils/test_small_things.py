@@ -1,5 +1,6 @@
 """`utils`: sound files, Config, questions about symbolic tensors, Keras 2's serialization."""
 
+import sys
 import wave
 
 import numpy as np
@@ -52,6 +53,40 @@ def test_sounds_are_brought_to_a_rate(tmp_path):
     x = load(tmp_path, sampling_rate=16000, label_mode=None, verbose=False)[0]
     expected = np.sin(2 * np.pi * 200 * np.arange(1600) / 16000) * 16000 / 32768
     np.testing.assert_allclose(x[0, 100:1500, 0], expected[100:1500], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"shuffle": False},
+        {"seed": 3},
+        {"label_mode": "binary", "class_names": ["two", "one"], "seed": 1},
+        {"labels": [1, 0, 1, 0, 0], "shuffle": False},
+        {"labels": None, "shuffle": False},
+        {"validation_split": 0.4, "subset": "validation", "seed": 5},
+        {"validation_split": 0.4, "subset": "training", "shuffle": False},
+    ],
+    ids=str,
+)
+def test_which_sounds_and_labels(tmp_path, monkeypatch, capsys, kwargs):
+    """All of keras's function up to where it reads files, for which it needs TensorFlow."""
+    for number, (name, count) in enumerate([("one", 3), ("one", 4), ("two", 2), ("two", 5)]):
+        write_wav(tmp_path / name / f"{number}.wav", np.full((count, 1), 1000 * number))
+    write_wav(tmp_path / "two" / "deeper" / "9.wav", np.zeros((2, 1)))
+    (tmp_path / "one" / "notes.txt").write_text("no sound")
+    data = utils.audio_dataset_from_directory(tmp_path, batch_size=9, **kwargs)
+    printed = capsys.readouterr().out
+    module = sys.modules["keras.src.utils.audio_dataset_utils"]
+    monkeypatch.setattr(module, "paths_and_labels_to_dataset", lambda **given: given)
+    monkeypatch.setattr(module, "prepare_dataset", lambda dataset, **_: dataset)
+    theirs = keras.utils.audio_dataset_from_directory(tmp_path, batch_size=9, **kwargs)
+    assert printed == capsys.readouterr().out
+    assert data.file_paths == theirs["file_paths"]
+    assert len(data.class_names or ()) == theirs["num_classes"]
+    if theirs["labels"] is None:
+        assert data.labels is None
+    else:
+        assert np.ravel(data.labels).tolist() == list(theirs["labels"])
 
 
 def test_bad_sounds(tmp_path):

@@ -169,6 +169,18 @@ def test_models_inside_are_boxes_or_frames():
     assert len(dashed) == 2
 
 
+def test_a_pipeline_opens_like_a_sequential():
+    steps = [layers.Rescaling(0.5, name="scaled"), layers.RandomFlip(name="flipped")]
+    x = staghorn.Input((8, 8, 3), name="x")
+    prepared = layers.Pipeline(steps, name="prepared")(x)
+    model = staghorn.Model(x, layers.Flatten(name="flat")(prepared))
+    assert named(model)[1] == {("x", "prepared"), ("prepared", "flat")}
+    names, edges = named(model, expand_nested=True)
+    assert sorted(names) == ["flat", "flipped", "scaled", "x"]
+    assert edges == {("x", "scaled"), ("scaled", "flipped"), ("flipped", "flat")}
+    assert "prepared (Pipeline)" in texts(plot_model(model, None, expand_nested=True))
+
+
 def test_models_in_models_in_models():
     model = chain()
     for depth in range(30):

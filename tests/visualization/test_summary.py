@@ -544,6 +544,18 @@ def test_colours_on_a_terminal(monkeypatch):
         assert f"\x1b[38;5;{colour}m" in outputs["staghorn"]
 
 
+def test_a_pipeline_opens(capsys):
+    def printed(k):
+        steps = [k.layers.Rescaling(0.5, name="scaled"), k.layers.RandomFlip(name="flipped")]
+        x = k.Input((8, 8, 3), name="x")
+        prepared = k.layers.Pipeline(steps, name="prepared")(x)
+        model = k.Model(x, k.layers.Flatten(name="flat")(prepared), name="model")
+        model.summary(expand_nested=True, line_length=90)
+        return capsys.readouterr().out
+
+    assert printed(staghorn) == printed(keras)
+
+
 def test_standard_output_without_line_drawing(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)

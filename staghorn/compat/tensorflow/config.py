@@ -53,13 +53,7 @@ experimental = _Experimental(
 )
 
 __all__ = [
-    "PhysicalDevice",
-    "experimental",
-    "list_logical_devices",
-    "list_physical_devices",
-    "optimizer",
-    "run_functions_eagerly",
-    "set_soft_device_placement",
-    "threading",
-]
+    "PhysicalDevice", "experimental", "list_logical_devices", "list_physical_devices", "optimizer",
+    "run_functions_eagerly", "set_soft_device_placement", "threading",
+]  # fmt: skip
 __getattr__ = explain("tf.config", __all__)

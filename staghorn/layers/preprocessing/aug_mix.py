@@ -58,7 +58,6 @@ class AugMix(AugmentingLayer):
         "alpha": Positive(float),
         "all_ops": Is(bool),
     }
-    _asks_for_format = False
 
     def __init__(
         self,

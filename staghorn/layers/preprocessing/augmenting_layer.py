@@ -49,7 +49,6 @@ class AugmentingLayer(DrawnColourLayer):
 
     arguments = {**DrawnColourLayer.arguments, "interpolation": Options("nearest", "bilinear")}
     ordered_range = False
-    _asks_for_format = True
 
     def __init__(
         self, value_range: Sequence[float], factor: Factor, interpolation: str, **kwargs: Any

@@ -105,7 +105,6 @@ class PlainColourLayer(ImageLayer):
 
     always = False  # whether inference changes images too
     whole = False  # whether whole numbers stay whole
-    _asks_for_format = False  # boxes stay
 
     def _recolour(self, images: Any, *args: Any, **drawn: Any) -> Any:
         """Change a batch of images."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -27,6 +30,66 @@ Fill it in first, for instance with series.fillna(""), or drop these rows."""
 _UNEQUAL = """\
 {who}: the rows have different lengths, so they make no array.
 Pad them with the mask token, or join the words of a row and use TextVectorization."""
+
+_CHANGED = """\
+{who} is called inside '{model}' on strings that are not an input of the model as it came. For \
+fit, evaluate and predict these must reach it unchanged: layer(inputs), layer(inputs["title"]).
+What comes before can be done to the data: model.fit(changed(x), y)."""
+_TWICE = """\
+'{model}': layers called '{name}' take the same strings in two ways. Give each a name of its own."""
+_NOT_HEARD = """\
+{who} is given strings here, but was not when the model's call was looked through (with \
+training=False, on a few rows). Hand it the same strings in every case."""
+
+
+class TextCalls:
+    """What the `call` of a subclassed model does with strings, found by running it once.
+
+    Attributes:
+        found: for each call on strings, the layer or model, and the nest of their places.
+    """
+
+    def __init__(self, model: str, leaves: Sequence[Any]) -> None:
+        self.model = model
+        self.places = {id(leaf): place for place, leaf in enumerate(leaves) if is_text(leaf)}
+        self.found: dict[tuple[str, int], tuple[Any, Any]] = {}
+
+    def note(self, owner: Any, inputs: Any) -> None:
+        """Write down that `owner` was called on strings."""
+        places = tree.map_structure(lambda leaf: self.places.get(id(leaf)), inputs)
+        flat = tree.flatten(places)
+        if None in flat:
+            who = f"{type(owner).__name__} '{owner.name}'"
+            raise TypeError(_CHANGED.format(who=who, model=self.model))
+        if self.found.setdefault((owner.name, flat[0]), (owner, places)) != (owner, places):
+            raise ValueError(_TWICE.format(model=self.model, name=owner.name))
+
+
+_listening: ContextVar[TextCalls | None] = ContextVar("_listening", default=None)
+
+
+@contextmanager
+def listening(calls: TextCalls | None) -> Iterator[None]:
+    """Let `calls` hear of every call on strings; None for nobody."""
+    token = _listening.set(calls)
+    try:
+        yield
+    finally:
+        _listening.reset(token)
+
+
+def heard(owner: Any, inputs: Any) -> bool:
+    """Tell who listens of a call on strings; say whether somebody does."""
+    calls = _listening.get()
+    if calls is None or not any(map(is_text, tree.flatten(inputs))):
+        return False
+    calls.note(owner, inputs)
+    return True
+
+
+def host_key(owner: Any) -> str:
+    """Return the key of what a layer made of strings, in the dict that stands for these."""
+    return f"{owner.name}, host layer"
 
 
 def current_mode(mode: Any) -> Any:
@@ -159,6 +222,13 @@ def gives_batches(data: Any) -> bool:
     return hasattr(data, "__iter__") and not isinstance(data, whole) and not hasattr(data, "dtype")
 
 
+def _ready(inputs: Any) -> dict[str, Any] | None:
+    """Return what stands for strings inside a compiled program, if inputs are that."""
+    while isinstance(inputs, (list, tuple)) and inputs:
+        inputs = inputs[0]
+    return inputs if isinstance(inputs, dict) else None
+
+
 class HostLayer(Layer):
     """A layer whose result NumPy computes; a subclass writes `_compute` and the output's shape.
 
@@ -169,7 +239,7 @@ class HostLayer(Layer):
     _convert_input_args = False
 
     def _build_once(self, call: Any) -> None:
-        if not self.built and has_tensor(call.first):
+        if not self.built and has_tensor(call.first) and _ready(call.first) is None:
             self._build_shapes = shape_of(call.first)
 
     @property
@@ -206,6 +276,12 @@ class HostLayer(Layer):
         raise NotImplementedError
 
     def call(self, inputs: Any) -> Any:
+        ready = _ready(inputs)
+        if ready is not None:
+            if host_key(self) not in ready:
+                raise TypeError(_NOT_HEARD.format(who=self._who))
+            return ready[host_key(self)]
+        heard(self, inputs)
         if any(map(is_tracer, tree.flatten(inputs) if has_tensor(inputs) else ())):
             return self._from_program(inputs)
         return self._result(self._compute(self._inputs(inputs)))

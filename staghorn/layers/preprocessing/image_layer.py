@@ -52,7 +52,7 @@ class ImageLayer(Layer):
     that label. Lists of boxes, as many as each image has, are padded; Keras fails on them.
     """
 
-    _asks_for_format = True  # of boxes; not where boxes need no arithmetic
+    _asks_for_format = True  # of boxes
     _convert_input_args = False  # boxes are not for the compute type, which may be half precision
 
     arguments = {

@@ -34,7 +34,7 @@ class MaxNumBoundingBoxes(ImageLayer):
     """
 
     arguments = {**ImageLayer.arguments, "max_number": Positive(int), "fill_value": Is(int)}
-    _asks_for_format = False
+    _asks_for_format = False  # it counts them
 
     def __init__(self, max_number: int, fill_value: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

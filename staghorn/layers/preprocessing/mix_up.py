@@ -39,7 +39,6 @@ class MixUp(MixingLayer):
     Reference: https://arxiv.org/abs/1710.09412
     """
 
-    _asks_for_format = False  # boxes are not moved
     arguments = {**MixingLayer.arguments, "alpha": Positive(float)}
 
     def __init__(

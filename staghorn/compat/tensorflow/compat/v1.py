@@ -22,14 +22,9 @@ logging = SimpleNamespace(
 )
 
 __all__ = [
-    "disable_eager_execution",
-    "disable_v2_behavior",
-    "disable_v2_tensorshape",
-    "enable_eager_execution",
-    "enable_v2_behavior",
-    "logging",
-    "set_random_seed",
-]
+    "disable_eager_execution", "disable_v2_behavior", "disable_v2_tensorshape",
+    "enable_eager_execution", "enable_v2_behavior", "logging", "set_random_seed",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
