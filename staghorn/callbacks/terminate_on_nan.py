@@ -28,9 +28,13 @@ class TerminateOnNaN(Callback):
         True
 
     Notes:
-        Keras looks at every batch. This one looks at every compiled group of steps, one group late,
-        and at the end of the epoch; it does not slow training down. The batch it names is the last
-        one of the group in which the loss was found.
+        Keras waits for the loss of every batch. Here the device looks at it: training ends with
+        the very step whose loss is not finite, also in the middle of a compiled group, and is not
+        slowed down. After the line that Keras prints comes what was found: the rows of the data
+        that are not finite, or the layer whose output went bad. Unlike in Keras the weights are
+        those from before that step; what the optimizer keeps (moments) has seen it, so compile
+        again before training goes on. Without this callback `fit` warns, once, with the step and
+        the rows, and goes on; it then trains bit for bit as if nobody looked.
     """
 
     def __init__(self, raise_error: bool = False) -> None:
@@ -38,9 +42,14 @@ class TerminateOnNaN(Callback):
         self.raise_error = raise_error
         self._batch: int | None = None  # last batch that the values in the logs include
         self._found = False
+        self._reason = ""
+
+    def found_bad(self, batch: int, reason: str) -> None:
+        """Take notice, from `fit`, of the first batch whose loss is not finite, and of why."""
+        self._batch, self._reason = batch, f"\n{reason}"
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        self._found = False
+        self._found, self._reason = False, ""
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._batch = None
@@ -58,6 +67,6 @@ class TerminateOnNaN(Callback):
             return
         self._found = True
         if self.raise_error:
-            raise RuntimeError(f"{where}: the loss is {loss}. Training was stopped.")
-        say(f"{where}: Invalid loss, terminating training", during_epoch=True)
+            raise RuntimeError(f"{where}: the loss is {loss}. Training was stopped.{self._reason}")
+        say(f"{where}: Invalid loss, terminating training{self._reason}", during_epoch=True)
         self.model.stop_training = True

@@ -97,7 +97,7 @@ class TrainingTools(Trainer):
 
     def _one_batch_feed(self, x: Any, y: Any, sample_weight: Any, call: str) -> ArrayFeed:
         data = _standardize(self, x, y, sample_weight)
-        return self._feed(data, count_rows(data), None, call=call)
+        return self._feed(data, count_rows(data), None, call=call, advise=False)
 
     def find_learning_rate(
         self,

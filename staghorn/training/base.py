@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from staghorn import config, optimizers
+from staghorn import config, losses, optimizers
 from staghorn.callbacks.history import History
 from staghorn.callbacks.training_state import Run
 from staghorn.engine import tree
@@ -25,6 +25,7 @@ from staghorn.optimizers.loss_scale import LossScaleOptimizer
 from staghorn.optimizers.optimizer import RateFactors
 from staghorn.training.checks import (
     check_loss_weights,
+    check_names,
     checked_multipliers,
     leaks_explained,
     modern_call,
@@ -133,6 +134,7 @@ class TrainerBase:
             TrainerBase.compile(**modern_call(TrainerBase.compile, locals()))
             return
         check_loss_weights(loss_weights)
+        check_names(loss, losses.get)
         given: Any = optimizers.get(optimizer)
         half = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
         scaled = given is None or isinstance(given, LossScaleOptimizer)
@@ -415,13 +417,22 @@ class TrainerBase:
                 found += optimizer.variables
         return list({id(v): v for v in found}.values())
 
-    def _executor_for(self, mode: str, batch: Any) -> Executor:
-        """Return the runner of the train or test step, built for this kind of batch."""
+    def _forward_variables(self) -> list[Any]:
+        """Every Variable that the layers read: weights and seeds."""
+        metrics = {id(v) for metric in self.metrics for v in metric.variables}
+        return [v for v in self.variables if id(v) not in metrics]  # type: ignore[attr-defined]
+
+    def _executor_for(self, mode: str, batch: Any, guarded: bool = False) -> Executor:
+        """Return the runner of the train or test step, built for this kind of batch.
+
+        With `guarded`, training ends before the first step whose loss is not finite.
+        """
         cache = self._executor if self._executor is not None else {}
         self._executor = cache
         key = self._program_key(mode)
         structure = jax.tree.structure(batch)
-        entry = cache.get(mode)
+        place = (mode, "guarded") if guarded else mode
+        entry = cache.get(place)
         if entry is not None and entry[0] == key and entry[1] == structure:
             return entry[2]
         self._build_for(batch)
@@ -431,14 +442,24 @@ class TrainerBase:
             None if custom else self.get_metrics_result,
             self.reset_metrics,
             self._state_variables,
+            functools.partial(self._watched, custom) if mode == "train" else lambda logs: None,
+            self._forward_variables if guarded else None,
         )
         with leaks_explained():
             if not custom and not self._overrides("compute_loss"):
                 self._build_around(mode, batch)
             program.prepare(batch)
         executor = Executor(program, Pace(self.steps_per_execution))
-        cache[mode] = (self._program_key(mode), structure, executor)
+        cache[place] = (self._program_key(mode), structure, executor)
         return executor
+
+    def _watched(self, custom: bool, logs: dict[str, Any] | None) -> Any:
+        """Return what tells that a step's loss was not finite: the sum of losses, or a log."""
+        if not custom:
+            return None if self._loss_tracker is None else self._loss_tracker.total.value
+        loss = (logs or {}).get("loss")
+        loss = None if loss is None else jnp.asarray(getattr(loss, "value", loss))
+        return loss if loss is not None and loss.ndim == 0 else None
 
     def _build_for(self, batch: Any) -> None:
         """Make the weights of a model that was never called, from the shapes of a batch."""
@@ -556,7 +577,7 @@ class TrainerBase:
         else:
             executor = self._executor_for(mode, batch)
             rows = np.arange(jax.tree.leaves(batch)[0].shape[0], dtype=np.int32)
-            out = executor.fetch(executor.dispatch_rows(batch, rows, fresh=False))
+            out = executor.fetch(executor.dispatch_rows(batch, rows, fresh=False))[0]
         return out, state_of(self, mode)
 
     def _by_hand(self, mode: str) -> bool:

@@ -105,6 +105,27 @@ def check_verbose(method: str, verbose: Any) -> None:
         )
 
 
+def check_names(given: Any, get: Callable[[str], Any]) -> None:
+    """Raise where a nest of losses or metrics holds a name that does not exist.
+
+    Args:
+        given: the nest, or a config.
+        get: looks a name up, and raises.
+    """
+    for one in _inside(given):
+        if isinstance(one, str) and one.lower() not in ("accuracy", "acc", "crossentropy", "ce"):
+            get(one)
+
+
+def _inside(nest: Any) -> Iterator[Any]:
+    """Yield what is in a nest, configs left whole."""
+    if isinstance(nest, (list, tuple)) or (isinstance(nest, dict) and "class_name" not in nest):
+        for value in nest.values() if isinstance(nest, dict) else nest:
+            yield from _inside(value)
+    else:
+        yield nest
+
+
 def check_class_weight(class_weight: Any) -> None:
     """Raise where class weights are no dict."""
     if isinstance(class_weight, Mapping):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -243,15 +243,19 @@ def count_rows(data: Any) -> int:
     return rows
 
 
-def class_weights_to_sample_weights(y: Any, class_weight: dict[int, float]) -> np.ndarray:
-    """Return one weight per row from the class in its target."""
-    if tree.is_nested(y):
-        raise ValueError(
-            "class_weight works for models with one output. For several outputs, pass "
-            "sample_weight as a list or dict instead."
-        )
+def class_weights_to_sample_weights(
+    y: Any, class_weight: Mapping[int, float], numbers: bool = False
+) -> np.ndarray:
+    """Return one weight per row, or per step of a sequence, from the class in its target.
+
+    Args:
+        y: class numbers, (rows, ...), or one-hot rows (rows, ..., classes).
+        class_weight: class → weight; 1 for those that are not in it.
+        numbers: whether y holds class numbers, whatever its shape. Default: a last axis of more
+            than one is one-hot.
+    """
     targets = np.asarray(y)
-    if targets.ndim > 1:
+    if targets.ndim > 1 and (targets.shape[-1] == 1 or not numbers):
         one_column = targets.shape[-1] == 1
         targets = targets[..., 0] if one_column else targets.argmax(axis=-1)
     classes = np.round(targets).astype("int64")

@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from staghorn.engine import donation
 from staghorn.training.data import Block
-from staghorn.training.step import Program, unpack_logs
+from staghorn.training.step import Program, take_rows, unpack_logs
 
 GROUP_SECONDS = 1.0
 
@@ -76,6 +77,25 @@ class Pace:
         self._since = now
 
 
+@dataclass
+class Group:
+    """A call that was started.
+
+    Args:
+        packed: its results to come.
+        block: the data.
+        start: its first step in the block.
+        first: that step's index in the epoch.
+        done: steps of the epoch that are done after it.
+    """
+
+    packed: Any
+    block: Block
+    start: int
+    first: int
+    done: int
+
+
 class Executor:
     """Runs one program over feeds.
 
@@ -88,6 +108,8 @@ class Executor:
     def __init__(self, program: Program, pace: Pace) -> None:
         self.program = program
         self.pace = pace
+        # Called with (index, batch) of the first step whose loss is not finite.
+        self.on_bad: Callable[[int, Any], None] | None = None
 
     def dispatch(self, block: Block, start: int, stop: int, tail: bool, fresh: bool) -> Any:
         """Start steps `start` to `stop` and point the Variables at their results to come."""
@@ -115,8 +137,27 @@ class Executor:
             self.program.write_back(state)
         return packed
 
-    def fetch(self, packed: Any) -> dict[str, Any]:
-        return unpack_logs(packed, self.program.log_struct)
+    def fetch(self, packed: Any) -> tuple[dict[str, Any], int]:
+        """Wait for results: the logs, and which step was bad, -1 for none."""
+        logs, bad = unpack_logs(packed, self.program.packed_struct)
+        return logs, int(bad)
+
+    def _settle(self, group: Group, following: Group | None = None) -> dict[str, Any]:
+        """Return the logs of a group, and report the first bad step, if it was in it."""
+        logs, bad = self.fetch(group.packed)
+        if bad >= 0 and self.on_bad is not None:
+            report, self.on_bad = self.on_bad, None
+            block = group.block
+            rows = block.tail
+            if block.order is not None and bad < block.steps:
+                rows = block.order[bad]
+            index = group.first + bad - group.start
+            report(index, take_rows(block.data, rows))
+            if self.program.kept is not None:  # the last step: the next group took none
+                group.done = index + 1
+                if following is not None:
+                    following.packed = group.packed
+        return logs
 
     def epoch(
         self,
@@ -135,45 +176,42 @@ class Executor:
             on_group: called with (index, logs) one group late, so that it never waits.
             done: steps of this epoch that were done before; their metrics go on.
         """
-        waiting: tuple[Any, int, int] | None = None
+        waiting: Group | None = None
+        logs: dict[str, Any] = {}
         fresh = done == 0
+        if not fresh:
+            self.program.bad.assign(np.int32(-1))
         self.pace.started()
         for block, start, stop, tail in self._groups(blocks):
-            steps = stop - start + tail
+            first, done = done, done + stop - start + tail
             if before is not None:
-                before(done)
+                before(first)
             packed = self.dispatch(block, start, stop, tail, fresh)
+            group = Group(packed, block, start, first, done)
             fresh = False
-            done += steps
             if after is not None:
-                logs = self.fetch(packed)
-                self.pace.finished(steps)
-                if after(done - 1, logs):
+                logs = self._settle(group)
+                self.pace.finished(done - first)
+                if after(group.done - 1, logs):
                     return logs
-                waiting = (packed, 0, done)
-                continue
-            if waiting is not None and self._report(waiting, on_group):
-                return self.fetch(packed)
-            waiting = (packed, steps, done)
+            elif waiting is not None and self._report(waiting, on_group, group)[1]:
+                return self._settle(group)
+            waiting = group
         if waiting is None and done:
             return {}
         if waiting is None:
             raise ValueError(
                 "The data gave no batch: it is empty, or an iterator was used up by an earlier fit."
             )
-        packed, steps, done = waiting
-        logs = self.fetch(packed)
-        if after is None:
-            self.pace.finished(steps)
-            if on_group is not None:
-                on_group(done - 1, logs)
-        return logs
+        return logs if after is not None else self._report(waiting, on_group)[0]
 
-    def _report(self, waiting: tuple[Any, int, int], on_group: Callable | None) -> bool:
-        packed, steps, done = waiting
-        logs = self.fetch(packed)
-        self.pace.finished(steps)
-        return bool(on_group is not None and on_group(done - 1, logs))
+    def _report(
+        self, group: Group, on_group: Callable | None, following: Group | None = None
+    ) -> tuple[dict[str, Any], bool]:
+        """Return the logs of a group, and whether the epoch ends with it."""
+        logs = self._settle(group, following)
+        self.pace.finished(group.done - group.first)
+        return logs, bool(on_group is not None and on_group(group.done - 1, logs))
 
     def _groups(self, blocks: Iterator[Block]) -> Iterator[tuple[Block, int, int, bool]]:
         """Yield (block, start, stop, with its tail) for each call."""

@@ -149,7 +149,7 @@ def _step(model: Any, batch: Any, use: Callable[[Any], None]) -> Callable:
 
     def run(state: State, fixed: State, data: Any, rate: Any) -> tuple[State, Any]:
         use(rate)
-        state, logs = program._one_step(state, fixed, data)
+        state, logs, _ = program.take_step(state, fixed, data)
         use(np.float32(0))  # or the tracer would outlive its trace
         return state, logs["loss"]
 

@@ -48,6 +48,10 @@ class Program:
         results: `() → logs` after the loop; None takes the last step's logs instead.
         reset: called before the first step of an epoch.
         variables: `() → Variables`, asked for after everything is built.
+        watch: `logs → the loss of a step, or None`: the first step whose loss is not finite is
+            noted. Default: nothing is watched.
+        kept: `() → Variables` that such a step leaves as they were; it is the last one then. None:
+            steps go on.
     """
 
     def __init__(
@@ -56,19 +60,32 @@ class Program:
         results: Callable[[], Any] | None,
         reset: Callable[[], None],
         variables: Callable[[], Sequence[Variable]],
+        watch: Callable[[Any], Any] = lambda logs: None,
+        kept: Callable[[], Sequence[Variable]] | None = None,
     ) -> None:
         self.step = step
         self.results = results
-        self.reset = reset
+        self._reset = reset
         self.variables = variables
+        self.watch = watch
+        self.kept = kept
+        # The first bad step, -1 for none. It is state, so that a call that was started before the
+        # results of the last one were known sees it too.
+        self.bad = Variable(np.int32(-1), dtype="int32", trainable=False, name="bad_step")
         self.changing: dict[str, Variable] = {}
         self.fixed: dict[str, Variable] = {}
         self.log_struct: Any = None
+        self.packed_struct: Any = None
         self.traces = 0
         self.run: Any = None
         self.run_rows: Any = None
         self._stepped: Any = None
         self.options: dict[str, str] = {}  # for the compiler
+
+    def reset(self) -> None:
+        """Begin an epoch: metrics at their start, no step was bad."""
+        self._reset()
+        self.bad.assign(np.int32(-1))
 
     # Discovery -----------------------------------------------------------------------------
 
@@ -83,7 +100,7 @@ class Program:
         while True:
             known = len(self.variables())
             tracked = {id(v): v for v in self.variables()}
-            keyed = named([*tracked.values(), *untracked.values()])
+            keyed = {"bad": self.bad, **named([*tracked.values(), *untracked.values()])}
             try:
                 changed, seen = self._trace(keyed, batch, discovering)
             except Exception:
@@ -99,6 +116,7 @@ class Program:
             untracked |= found
             discovering = bool(found)
         changed |= self._trace_around()
+        self.packed_struct = self.log_struct, jax.ShapeDtypeStruct((), np.int32)
         self.changing = {k: v for k, v in keyed.items() if id(v) in changed}
         self.fixed = {k: v for k, v in keyed.items() if id(v) not in changed}
         self.run = jax.jit(self._run, donate_argnums=0, compiler_options=self.options)
@@ -108,14 +126,15 @@ class Program:
         """Trace one step; return the Variables that it changed, and all that it touched."""
         touched: list[Any] = []  # not the Scopes: they hold tracers
 
-        def stepped(values: State, data: Any) -> tuple[State, Any]:
+        def stepped(values: State, data: Any) -> tuple[State, Any, Any]:
             abstract = discovering and not touched
             with Scope(keyed.values(), [values[k] for k in keyed], abstract=abstract) as scope:
                 logs = self.step(data)
                 touched.append((dict(scope.changed), dict(scope.seen)))
                 self._check_changes(scope, known=len(touched) == 1)
                 new = {k: scope.get(v) for k, v in keyed.items() if id(v) in scope.changed}
-                return new, None if self.results is not None else _as_arrays(logs)
+                loss = self.watch(logs)
+                return new, None if self.results is not None else _as_arrays(logs), loss
 
         # A function of its own, traced once for each shape of a batch: the loop, single batches
         # and whatever else runs the step find it in JAX's cache, which costs no Python.
@@ -168,11 +187,33 @@ class Program:
             out = fn(*args)
             return {key: scope.get(v) for key, v in self.changing.items()}, out
 
-    def _one_step(self, state: State, fixed: State, batch: Any) -> tuple[State, Any]:
-        new, logs = self._stepped({**state, **fixed}, batch)
+    def take_step(self, state: State, fixed: State, batch: Any) -> tuple[State, Any, Any]:
+        """Return the state after a step, its logs unless `results` has them, what `watch` saw."""
+        new, logs, loss = self._stepped({**state, **fixed}, batch)
         if self.results is None:
             _check_logs(logs, self.log_struct)
-        return {**state, **new}, logs
+        return {**state, **new}, logs, loss
+
+    def _watched_step(self, i: Any, now: Any, fixed: State, batch: Any) -> tuple[State, Any]:
+        """Take step `i` from (state, logs) and note it if it is the first bad one."""
+        before, _ = now
+        state, logs, loss = self.take_step(before, fixed, batch)
+        if loss is None:
+            return state, logs
+        good = jnp.isfinite(loss)
+        state["bad"] = jnp.where(good | (before["bad"] >= 0), before["bad"], i)
+        if self.kept is None:
+            return state, logs
+        ids = {id(v) for v in self.kept()}
+        kept = {k: v.trainable for k, v in self.changing.items() if id(v) in ids}
+        # The select of a weight is free: it is fused into the update, which reads the old value.
+        weights = {k: jax.lax.select(good, state[k], before[k]) for k in kept if kept[k]}
+        # Moving averages and seeds are small. In theirs a select would change how XLA rounds.
+        old, new = ({k: values[k] for k in kept if not kept[k]} for values in (before, state))
+        return {**state, **weights, **jax.lax.cond(good, lambda: new, lambda: old)}, logs
+
+    def _goes_on(self, state: State) -> Any:
+        return True if self.kept is None else state["bad"] < 0
 
     def _begin(self, state: State, fixed: State, fresh: jax.Array) -> State:
         """Reset metrics inside the program: doing it outside costs an array per metric."""
@@ -184,7 +225,7 @@ class Program:
             # A result may be a Variable, so it becomes an array while the Scope is open.
             results = self.results
             _, logs = self._scoped(state, fixed, lambda: _as_arrays(results()))
-        return pack_logs(logs)
+        return pack_logs((logs, state["bad"]))
 
     def _run(
         self,
@@ -209,22 +250,23 @@ class Program:
         self.traces += 1
         state = self._begin(state, fixed, plan[2] > 0)
 
-        def body(i: Any, carry: tuple[State, Any]) -> tuple[State, Any]:
-            return self._one_step(carry[0], fixed, take_rows(data, order[i]))
+        def body(carry: Any) -> Any:
+            i, now = carry
+            return i + 1, self._watched_step(i, now, fixed, take_rows(data, order[i]))
 
-        logs = None
-        if self.results is None:
-            logs = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), self.log_struct)
-        carry = jax.lax.fori_loop(plan[0], plan[1], body, (state, logs))
+        _, now = jax.lax.while_loop(
+            lambda carry: (carry[0] < plan[1]) & self._goes_on(carry[1][0]),
+            body,
+            (plan[0], (state, self._no_logs())),
+        )
         if tail is not None:
-            carry = jax.lax.cond(
-                plan[3] > 0,
-                lambda c: self._one_step(c[0], fixed, take_rows(data, tail)),
-                lambda c: c,
-                carry,
+            now = jax.lax.cond(
+                (plan[3] > 0) & self._goes_on(now[0]),
+                lambda now: self._watched_step(plan[1], now, fixed, take_rows(data, tail)),
+                lambda now: now,
+                now,
             )
-        state, logs = carry
-        return state, self._finish(state, fixed, logs)
+        return now[0], self._finish(now[0], fixed, now[1])
 
     def _run_rows(
         self, state: State, fixed: State, data: Any, rows: Any, fresh: Any
@@ -232,8 +274,22 @@ class Program:
         """Run one step on given rows: a single batch."""
         self.traces += 1
         state = self._begin(state, fixed, fresh)
-        state, logs = self._one_step(state, fixed, take_rows(data, rows))
-        return state, self._finish(state, fixed, logs)
+
+        def step(now: Any) -> tuple[State, Any]:
+            return self._watched_step(np.int32(0), now, fixed, take_rows(data, rows))
+
+        now = state, self._no_logs()
+        if self.kept is None:
+            now = step(now)
+        else:
+            now = jax.lax.cond(self._goes_on(state), step, lambda now: now, now)
+        return now[0], self._finish(now[0], fixed, now[1])
+
+    def _no_logs(self) -> Any:
+        """Logs before the first step; None where `results` has them."""
+        if self.results is not None:
+            return None
+        return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), self.log_struct)
 
 
 def _as_arrays(logs: Any) -> Any:

@@ -21,7 +21,6 @@ from staghorn.engine.spellings import say_once
 from staghorn.random import make_shuffle_seed
 from staghorn.training.base import TrainerBase
 from staghorn.training.checks import (
-    check_class_weight,
     check_verbose,
     leaks_explained,
     limited,
@@ -30,7 +29,6 @@ from staghorn.training.checks import (
 )
 from staghorn.training.data import (
     ArrayFeed,
-    class_weights_to_sample_weights,
     count_rows,
     pack_x_y_sample_weight,
     split_rows,
@@ -41,7 +39,13 @@ from staghorn.training.loop import Feed, eager_step, epoch_runner
 from staghorn.training.predictor import predict_arrays, predict_batches
 from staghorn.training.sources import make_source
 from staghorn.training.stream import StreamFeed
-from staghorn.training.validation import check_inputs, check_targets, sole_input
+from staghorn.training.validation import (
+    apply_class_weight,
+    check_finite,
+    check_inputs,
+    check_targets,
+    sole_input,
+)
 
 _SHORT_PASS = """\
 steps_per_epoch={steps}, but a pass over the data has {every} batches of {batch_size}.
@@ -72,7 +76,7 @@ class Trainer(TrainerBase):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool | str = True,
-        class_weight: dict[int, float] | None = None,
+        class_weight: Any = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
@@ -96,7 +100,8 @@ class Trainer(TrainerBase):
             validation_split: last fraction of the rows, kept for validation. Default: 0.
             validation_data: (x, y) or (x, y, sample_weight), or batches, as x. Default: None.
             shuffle: whether each epoch has an order of its own, "batch" for whole batches only.
-            class_weight: dict class → weight of its rows. Default: None.
+            class_weight: dict class → weight of its rows, or of the steps of sequences; for
+                several outputs a list of such, or a dict by output name. Default: None.
             sample_weight: weight of each row, per output if there are several. Default: None.
             initial_epoch: epoch to start at. Default: 0.
             steps_per_epoch: batches in an epoch; the next epoch goes on where it ended. Default:
@@ -136,7 +141,7 @@ class Trainer(TrainerBase):
                 data = _standardize(self, x, y, sample_weight)
                 if validation_data is None and validation_split:
                     data, validation_data = split_rows(data, validation_split)
-                data = _with_class_weights(data, class_weight)
+                data = _with_class_weights(self, data, class_weight)
                 feed = arrays = self._feed(data, batch_size, steps_per_epoch, shuffle=shuffle)
                 _warn_of_short_epochs(arrays, steps_per_epoch, epochs - initial_epoch)
             opened.callback(feed.close)
@@ -158,7 +163,7 @@ class Trainer(TrainerBase):
     ) -> None:
         """Run the epochs."""
         self.stop_training, logs = False, {}
-        run = epoch_runner(self, "train", feed, calls)
+        run = epoch_runner(self, "train", feed, calls, epochs.start)
         validate = None if validation is None else self._evaluator(validation, calls)
         self._run = here = Run(epochs.start, feed, calls.callbacks)
         calls.on_train_begin()  # BackupAndRestore may move the begin
@@ -220,7 +225,7 @@ class Trainer(TrainerBase):
         source.take_strings(self._takes_strings)  # type: ignore[attr-defined]
 
         def prepare(batch: Any) -> Any:
-            x, *rest = _with_class_weights(unpack_x_y_sample_weight(batch), class_weight)
+            x, *rest = _with_class_weights(self, unpack_x_y_sample_weight(batch), class_weight)
             x = sole_input(self, self._host_encoded(x))
             shapes = tuple(a.shape[1:] for a in tree.flatten(x) if a is not None)
             if shapes not in seen:  # sizes may change from batch to batch, where the model allows
@@ -270,6 +275,7 @@ class Trainer(TrainerBase):
         what: str = "",
         shuffle: bool | str = False,
         call: str = "fit(x, y)",
+        advise: bool = True,
     ) -> ArrayFeed:
         """Return checked data as batches.
 
@@ -288,17 +294,19 @@ class Trainer(TrainerBase):
         every = -(-count_rows(data) // batch_size)
         steps = limited("steps_per_epoch", config.max_steps_per_epoch(), steps, every)
         feed = ArrayFeed(packed, batch_size, shuffle=shuffle, seed=seed, steps=steps)
-        self._check_data(feed, what, call)
+        self._check_data(feed, what, call, advise)
         return feed
 
-    def _check_data(self, feed: Feed, what: str, call: str) -> None:
+    def _check_data(self, feed: Feed, what: str, call: str, advise: bool = True) -> None:
         """Raise on data that does not fit the model, before anything is trained."""
         x, y, _ = unpack_x_y_sample_weight(feed.data)
         check_inputs(self, x, what)
+        if advise:
+            check_finite(x, what or call.split("(")[0])
         if not self._overrides("train_step") and not self._overrides("compute_loss"):
             batch = feed.first_batch()
             self._build_for(batch)
-            check_targets(self, y, self._output_spec(batch), what, call)
+            check_targets(self, y, self._output_spec(batch), what, call, advise)
 
     # Evaluate and predict ------------------------------------------------------------------
 
@@ -442,8 +450,9 @@ class Trainer(TrainerBase):
     def _on_batch(
         self, mode: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool
     ) -> Any:
-        data = _with_class_weights(_standardize(self, x, y, sample_weight), class_weight)
-        feed = self._feed(data, count_rows(data), None, call=f"{mode}_on_batch(x, y)")
+        data = _with_class_weights(self, _standardize(self, x, y, sample_weight), class_weight)
+        first = mode not in (self._executor or {})  # advice costs as much as a small step
+        feed = self._feed(data, count_rows(data), None, call=f"{mode}_on_batch(x, y)", advise=first)
         with self._metrics_kept():
             return self._in_form(self._one_batch(mode, feed), return_dict)
 
@@ -455,7 +464,7 @@ class Trainer(TrainerBase):
             return eager_step(self, mode, feed.data)
         executor = self._executor_for(mode, feed.first_batch())
         device = tree.map_structure(lambda a: None if a is None else jnp.asarray(a), feed.data)
-        return executor.fetch(executor.dispatch_rows(device, rows, fresh=True))
+        return executor.fetch(executor.dispatch_rows(device, rows, fresh=True))[0]
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch as NumPy arrays."""
@@ -475,7 +484,7 @@ def _standardize(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, A
     return data
 
 
-def _with_class_weights(data: Any, class_weight: Any) -> tuple[Any, Any, Any]:
+def _with_class_weights(model: Any, data: Any, class_weight: Any) -> tuple[Any, Any, Any]:
     """Return x, y and the weights of the rows, from class weights where those are given."""
     x, y, sample_weight = data
     if isinstance(class_weight, str) and class_weight == "auto":
@@ -483,7 +492,6 @@ def _with_class_weights(data: Any, class_weight: Any) -> tuple[Any, Any, Any]:
         return data
     if class_weight is None:
         return data
-    check_class_weight(class_weight)
     if sample_weight is not None:
         raise ValueError(
             "class_weight and sample_weight cannot be used together. Multiply the class weights "
@@ -491,7 +499,7 @@ def _with_class_weights(data: Any, class_weight: Any) -> tuple[Any, Any, Any]:
         )
     if y is None:
         raise ValueError("class_weight needs targets y.")
-    return x, y, class_weights_to_sample_weights(y, class_weight)
+    return x, y, apply_class_weight(model, y, class_weight)
 
 
 def _warn_of_short_epochs(feed: ArrayFeed, steps: int | None, epochs: int) -> None:

@@ -45,7 +45,7 @@ def test_a_lost_loop_a_copy_and_a_wait_per_step_are_seen():
 
 def test_a_wait_per_batch_is_seen():
     figures = counts.count(counts.batch_hooks)
-    assert figures["waits"] > counts.STEPS
+    assert figures["waits"] >= counts.STEPS
 
 
 def test_compiling_again_is_seen():

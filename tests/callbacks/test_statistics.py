@@ -128,7 +128,8 @@ def test_only_one_kind_own_rows_generators_and_loops():
 def test_nan_is_seen_where_it_begins():
     model, look = make_model(), Statistics()
     model.get_layer("norm").gamma.assign(np.full(6, np.nan))
-    fit(model, look, epochs=1)
+    with pytest.warns(UserWarning, match="^Epoch 1, batch 0 .*the loss is not finite"):
+        fit(model, look, epochs=1)
     found = {path: own["nonfinite"][0] for path, own in look.history["activations"].items()}
     assert found["hidden"] in (0, 1)  # the step before has spread it
     assert found["norm"] == 1

@@ -252,7 +252,8 @@ def test_smoothing_keeps_straight_lines():
 
 def test_search_of_a_nan_loss_keeps_what_was_finite():
     model = linear()
-    found = model.find_learning_rate(np.where(X > 10, X, np.nan), Y, steps=5)
+    with pytest.warns(UserWarning, match="^find_learning_rate: x holds NaN, in row 0 first"):
+        found = model.find_learning_rate(np.where(X > 10, X, np.nan), Y, steps=5)
     assert found.losses.size == 0
     assert found.suggestion is None
     assert len(found.plot().axes) == 1

@@ -96,7 +96,8 @@ CASES = {
     "weight count": (
         two_heads, ([X, X[:, :2]], [Y, Y]), {"sample_weight": [np.ones(10)] * 3}, "3 arrays for"),
     "class weights": (
-        two_heads, ([X, X[:, :2]], [Y, Y]), {"class_weight": {0: 1.0}}, "one output"),
+        two_heads, ([X, X[:, :2]], [Y, Y]), {"class_weight": {0: 1.0}},
+        r"the model has 2 outputs.*class_weight=\{'a': \{0"),
     "both weights": (
         sequential, (X, Y), {"class_weight": {0: 1.0}, "sample_weight": np.ones(10)},
         "cannot be used together"),
