@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from staghorn.engine import tree
+from staghorn.engine.variable import Variable
 from staghorn.optimizers.optimizer import Optimizer
 from staghorn.training.checks import leaks_explained
 from staghorn.training.loop import Feed
@@ -102,11 +103,11 @@ def search(model: Any, feed: Feed, rates: np.ndarray) -> LearningRates:
     """Train a copy of the state, one step per rate, until the loss diverges."""
     losses: list[float] = []
     batches = _batches(feed, len(rates))
-    with _rate_replaced(model) as use, leaks_explained():
-        step = _step(model, feed.first_batch(), use)
+    with _rate_replaced(model) as rate, leaks_explained():
+        step = _step(model, feed.first_batch(), rate)
         state = None
-        for rate, batch in zip(rates, batches, strict=False):
-            state, loss = step(state, batch, np.float32(rate))
+        for now, batch in zip(rates, batches, strict=False):
+            state, loss = step(state, batch, np.float32(now))
             losses.append(float(loss))  # waits for the device
             if diverged(losses):
                 break
@@ -135,7 +136,7 @@ def _batches(feed: Feed, steps: int) -> Iterator[Any]:
     return itertools.islice(fitting(), steps)
 
 
-def _step(model: Any, batch: Any, use: Callable[[Any], None]) -> Callable:
+def _step(model: Any, batch: Any, rate: Variable) -> Callable:
     """Return `(state, batch, rate) → (state, loss)`, compiled; None begins at the model's state."""
     model._build_for(batch)
 
@@ -143,23 +144,24 @@ def _step(model: Any, batch: Any, use: Callable[[Any], None]) -> Callable:
         model.reset_metrics()  # so that the loss is that of this batch
         return model.train_step(data)
 
-    program = Program(train, None, model.reset_metrics, model._state_variables)
+    program = Program(train, None, model.reset_metrics, lambda: [*model._state_variables(), rate])
     program.prepare(batch)
     start, fixed = program.state()
+    place = next(key for key, variable in program.fixed.items() if variable is rate)
 
-    def run(state: State, fixed: State, data: Any, rate: Any) -> tuple[State, Any]:
-        use(rate)
+    def run(state: State, fixed: State, data: Any) -> tuple[State, Any]:
         state, logs, _ = program.take_step(state, fixed, data)
-        use(np.float32(0))  # or the tracer would outlive its trace
         return state, logs["loss"]
 
     compiled = jax.jit(run, compiler_options=program.options)
-    return lambda state, data, rate: compiled(start if state is None else state, fixed, data, rate)
+    return lambda state, data, now: compiled(
+        start if state is None else state, {**fixed, place: now}, data
+    )
 
 
 @contextmanager
-def _rate_replaced(model: Any) -> Iterator[Callable[[Any], None]]:
-    """Let the optimizers read a rate that is told to the function given; afterwards their own."""
+def _rate_replaced(model: Any) -> Iterator[Variable]:
+    """Let the optimizers read the Variable that this gives; afterwards their own rates."""
     held = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     found = getattr(held, "optimizers", [held])
     if not found or not all(isinstance(optimizer, Optimizer) for optimizer in found):
@@ -168,11 +170,11 @@ def _rate_replaced(model: Any) -> Iterator[Callable[[Any], None]]:
             f"{type(model.optimizer).__name__}."
         )
     own = [optimizer._learning_rate for optimizer in found]
-    now: list[Any] = [np.float32(0)]
+    rate = Variable(np.float32(0), trainable=False, name="learning_rate")
     try:
         for optimizer in found:
-            vars(optimizer)["_learning_rate"] = lambda: now[0]
-        yield lambda rate: now.__setitem__(0, rate)
-    finally:
-        for optimizer, rate in zip(found, own, strict=True):
             vars(optimizer)["_learning_rate"] = rate
+        yield rate
+    finally:
+        for optimizer, before in zip(found, own, strict=True):
+            vars(optimizer)["_learning_rate"] = before
