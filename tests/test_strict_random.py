@@ -147,3 +147,14 @@ def test_normalize_and_to_categorical():
         [1.0, 0.0, 0.0],
         [0.0, 0.0, 1.0],
     ]
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (64, 256), (3, 5, 7), (2, 0), (100_003,)])
+@pytest.mark.parametrize("key", [(3, 0), (2**32 - 1, 77)])
+def test_compiled_dropout_draws_what_jax_draws(shape, key):
+    key = np.array(key, np.uint32)
+    for keep in (0.9, 0.5, 0.3):
+        drop = jax.jit(lambda x: staghorn.random.dropout(x, 1 - keep, seed=key))  # noqa: B023
+        kept = np.asarray(drop(np.ones(shape, "float32"))) > 0
+        expected = jax.random.bernoulli(key, np.float32(1 - (1 - keep)), shape)
+        np.testing.assert_array_equal(kept, np.asarray(expected))
