@@ -487,9 +487,9 @@ class TrainerBase:
         if any(None in output.shape for output in jax.tree.leaves(spec)):
             return
 
-        def around(x: Any, y: Any, sample_weight: Any, y_pred: Any) -> Any:
+        def around(x: Any, y: Any, sample_weight: Any, y_pred: Any) -> None:
             self._track_loss(loss(self._output_map(y_pred), y, y_pred, sample_weight), x)
-            return TrainerBase.compute_metrics(self, x, y, y_pred, sample_weight)
+            TrainerBase.compute_metrics(self, x, y, y_pred, sample_weight)
 
         jax.eval_shape(abstractly(around), x, y, sample_weight, spec)
         if mode == "train" and self.optimizer is not None and not self.optimizer.built:

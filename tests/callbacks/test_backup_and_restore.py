@@ -69,10 +69,15 @@ def small(dropout=0.0):
     return model
 
 
+def targets(model):
+    """The targets, as often as the model has outputs."""
+    return np.repeat(Y, model.output_shape[-1], axis=1)
+
+
 def train(model, folder, *others, epochs=EPOCHS, **kwargs):
     options = {"batch_size": 4, "verbose": 0, **kwargs}
     backup = BackupAndRestore(folder) if isinstance(folder, (str, os.PathLike)) else folder
-    return model.fit(X, Y, epochs=epochs, callbacks=[*others, backup], **options)
+    return model.fit(X, targets(model), epochs=epochs, callbacks=[*others, backup], **options)
 
 
 def arrays(model):
@@ -328,7 +333,7 @@ def test_another_run_is_refused(tmp_path, monkeypatch, case):
         calls.append(staghorn.callbacks.EarlyStopping("loss", patience=patience))
     options = {"batch_size": 4, "epochs": EPOCHS, "verbose": 0, **options}
     with pytest.raises(ValueError, match=rf"{words}(.|\n)*delete that file"):
-        model.fit(X[:rows], Y[:rows], callbacks=calls, **options)
+        model.fit(X[:rows], targets(model)[:rows], callbacks=calls, **options)
     assert path.read_bytes() == before
     for one, two in zip(weights, arrays(model), strict=False):
         np.testing.assert_array_equal(one, two)

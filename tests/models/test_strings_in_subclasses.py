@@ -205,7 +205,7 @@ def test_a_vocabulary_that_was_learned_sizes_weights_in_the_file(tmp_path, mode)
         def __init__(self, **kwargs):
             super().__init__(**kwargs)
             self.words = layers.TextVectorization(output_mode=mode)
-            self.out = layers.Dense(2)
+            self.out = layers.Dense(1)
 
         def call(self, x):
             return self.out(self.words(x))

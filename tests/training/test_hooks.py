@@ -206,5 +206,5 @@ def test_verbose(verbose, capsys):
     assert bool(printed) == (verbose != 0)
     if verbose == 2:
         lines = printed.splitlines()
-        assert len(lines) == 4  # an epoch is one line, and so are evaluate and predict
-        assert "val_loss" in lines[0]
+        assert len(lines) == 6  # an epoch is two lines, as in Keras; evaluate and predict are one
+        assert "val_loss" in lines[1]
