@@ -107,8 +107,5 @@ LEFT_OUT: dict[str, str] = {
     "quantizers.*Config": "Belongs to int4, float8, GPTQ or AWQ, which raise an error.",
     "layers.TFSMLayer": "Runs TensorFlow's SavedModel; its constructor says so.",
     "layers.TorchModuleWrapper": "Runs PyTorch; its constructor says so.",
-    "callbacks.OrbaxCheckpoint": (
-        "needs orbax; `ModelCheckpoint` and `BackupAndRestore` resume exactly."
-    ),
     "optimizers.legacy.*": "Placeholders in Keras too: they only raise an error.",
 }

@@ -111,6 +111,7 @@ class SeedGenerator(Configurable):
             autocast=False,
             name="seed_generator_state",
         )
+        self.state.path = "/".join([*naming.scopes.get(), self.name, self.state.name])
 
     def next(self, ordered: bool = True) -> jax.Array:
         """Return the present key and move on: () → (2,), uint32.

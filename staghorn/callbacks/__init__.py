@@ -12,6 +12,7 @@ from staghorn.callbacks.history import History as History
 from staghorn.callbacks.lambda_callback import LambdaCallback as LambdaCallback
 from staghorn.callbacks.learning_rate import LearningRateScheduler as LearningRateScheduler
 from staghorn.callbacks.learning_rate import ReduceLROnPlateau as ReduceLROnPlateau
+from staghorn.callbacks.orbax_checkpoint import OrbaxCheckpoint as OrbaxCheckpoint
 from staghorn.callbacks.progress import ProgbarLogger as ProgbarLogger
 from staghorn.callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
 from staghorn.callbacks.statistics import Statistics as Statistics
@@ -25,9 +26,9 @@ from staghorn.engine.registry import missing_names
 
 __all__ = [
     "BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History",
-    "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint", "ProgbarLogger",
-    "ReduceLROnPlateau", "RemoteMonitor", "Statistics", "StochasticWeightAveraging",
-    "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
+    "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint", "OrbaxCheckpoint",
+    "ProgbarLogger", "ReduceLROnPlateau", "RemoteMonitor", "Statistics",
+    "StochasticWeightAveraging", "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:  # type checkers go on reporting unknown names

@@ -1,4 +1,4 @@
-"""ModelCheckpoint: save the model while it trains."""
+"""ModelCheckpoint, and what it shares with others that save the model while it trains."""
 
 from __future__ import annotations
 
@@ -18,7 +18,73 @@ from staghorn.engine.progbar import say
 from staghorn.engine.spellings import say_once, user_level
 
 
-class ModelCheckpoint(Monitor):
+class Saver(Monitor):
+    """Base of the callbacks that save the model after every epoch or every so many steps.
+
+    Args:
+        save_freq: "epoch", or a number of training steps.
+        **monitor: arguments of Monitor.
+
+    Raises:
+        ValueError: wrong `save_freq`.
+
+    Example:
+        >>> from staghorn.callbacks.checkpoint import Saver
+        >>> Saver(100).needs_batches
+        True
+    """
+
+    last = True
+    period = 1
+
+    def __init__(self, save_freq: str | int, **monitor: Any) -> None:
+        super().__init__(**monitor)
+        whole = isinstance(save_freq, int) and not isinstance(save_freq, bool)
+        if save_freq != "epoch" and not (whole and int(save_freq) > 0):
+            raise ValueError(
+                f"{type(self).__name__}: save_freq must be 'epoch' or a positive int (training "
+                f"steps), got {save_freq!r} ({type(save_freq).__name__})."
+            )
+        self.save_freq = save_freq
+        if save_freq != "epoch":
+            self.needs_batches = True
+            self.hooks = self.hooks | {"on_train_batch_end"}
+        self._epoch = 0
+        self._epochs_unsaved = 0
+        self._steps = 0  # since this object was made
+        self._unsaved = 0  # steps since the last save
+        self._last_batch: int | None = None
+        self._at = 0, 0  # epoch and batch with which training would go on
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        self._epoch = epoch
+
+    @default  # heard only where save_freq counts steps, see __init__
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        if self.save_freq == "epoch":
+            return
+        new_epoch = self._last_batch is None or batch <= self._last_batch
+        steps = batch + 1 if new_epoch else batch - (self._last_batch or 0)
+        self._steps += steps
+        self._unsaved += steps
+        self._last_batch = batch
+        if self._unsaved >= int(self.save_freq):
+            self._unsaved = 0
+            self._at = self._epoch, batch + 1
+            self._save_if_wanted(self._epoch, batch, dict(logs or {}))
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        self._epochs_unsaved += 1
+        if self.save_freq == "epoch" and self._epochs_unsaved >= self.period:
+            self._epochs_unsaved = 0
+            self._at = epoch + 1, 0
+            self._save_if_wanted(epoch, None, dict(logs or {}))
+
+    def _save_if_wanted(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class ModelCheckpoint(Saver):
     """Save the model, or its weights, after every epoch or every so many steps.
 
     A `.keras` file written during `fit` holds all that training needs to go on from it, bit for
@@ -55,7 +121,6 @@ class ModelCheckpoint(Monitor):
     """
 
     kept = ("best", "_unsaved", "_last_batch", "_epochs_unsaved")
-    last = True
 
     def __init__(
         self,
@@ -70,61 +135,21 @@ class ModelCheckpoint(Monitor):
         **kwargs: Any,
     ) -> None:
         reject_unknown("ModelCheckpoint", kwargs, ("period",))
-        super().__init__(monitor, mode, initial_value_threshold)
+        super().__init__(save_freq, monitor=monitor, mode=mode, baseline=initial_value_threshold)
         check_values("ModelCheckpoint", {"filepath": Is(str, PathLike)}, {"filepath": filepath})
         self.period = kwargs.get("period", 1)
         if self.period != 1:
             say_once("period=", "save_freq= (counted in training steps)", "ModelCheckpoint")
-        self._epochs_unsaved = 0
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
-        self.save_freq = save_freq
-        self._check()
-        if save_freq != "epoch":
-            self.needs_batches = True
-            self.hooks = self.hooks | {"on_train_batch_end"}
-        self._epoch = 0
-        self._unsaved = 0  # steps since the last save
-        self._last_batch: int | None = None
-        self._at = 0, 0  # epoch and batch with which training would go on
-
-    def _check(self) -> None:
-        freq = self.save_freq
-        if freq != "epoch" and (not isinstance(freq, int) or isinstance(freq, bool) or freq < 1):
-            raise ValueError(
-                "ModelCheckpoint: save_freq must be 'epoch' or a positive int (training steps), "
-                f"got {freq!r} ({type(freq).__name__})."
-            )
         endings = (".weights.h5" if self.save_weights_only else ".keras", ".h5", ".hdf5")
         if not self.filepath.endswith(endings):
             raise ValueError(
                 f"ModelCheckpoint: filepath must end in {' or '.join(map(repr, endings))} with "
                 f"save_weights_only={self.save_weights_only!r}, got {self.filepath!r}."
             )
-
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        self._epoch = epoch
-
-    @default  # heard only where save_freq counts steps, see __init__
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        if self.save_freq == "epoch":
-            return
-        new_epoch = self._last_batch is None or batch <= self._last_batch
-        self._unsaved += batch + 1 if new_epoch else batch - (self._last_batch or 0)
-        self._last_batch = batch
-        if self._unsaved >= int(self.save_freq):
-            self._unsaved = 0
-            self._at = self._epoch, batch + 1
-            self._save_if_wanted(self._epoch, batch, dict(logs or {}))
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        self._epochs_unsaved += 1
-        if self.save_freq == "epoch" and self._epochs_unsaved >= self.period:
-            self._epochs_unsaved = 0
-            self._at = epoch + 1, 0
-            self._save_if_wanted(epoch, None, dict(logs or {}))
 
     def _save_if_wanted(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> None:
         path = self._path(epoch, batch, logs)

@@ -5,8 +5,5 @@ NOT_YET: dict[str, tuple[str, ...]] = {
     "staghorn": (
         "applications", "distillation", "distribution", "export",
     ),
-    "staghorn.callbacks": (
-        "OrbaxCheckpoint",
-    ),
 }
 # fmt: on

@@ -40,7 +40,7 @@ _MAX_EXPANSION = 4
 _EXPANSION_FLOOR = 16 << 20
 _LOCAL_HEADER, _END, _NO_COMMENT = 30, b"PK\x05\x06", b"\0\0"
 _ENCRYPTED = 0x1
-_BAD_NAME = re.compile(r"(^/)|(^[A-Za-z]:)|\\|\0|(^|/)\.\.?(/|$)|//")
+BAD_NAME = re.compile(r"(^/)|(^[A-Za-z]:)|\\|\0|(^|/)\.\.?(/|$)|//")
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ def check_members(infos: list[zipfile.ZipInfo], size: int, where: str) -> None:
 
 
 def _member_problem(info: zipfile.ZipInfo) -> str | None:
-    if _BAD_NAME.search(info.filename) or not info.filename:
+    if BAD_NAME.search(info.filename) or not info.filename:
         return "has a name that leads out of the archive"
     if info.flag_bits & _ENCRYPTED:
         return "is encrypted"

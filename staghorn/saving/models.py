@@ -40,6 +40,7 @@ from staghorn.saving.legacy import (
     save_legacy,
 )
 from staghorn.saving.memory import Buffer, Pieces
+from staghorn.saving.orbax import assign, is_orbax, open_step
 from staghorn.saving.supplied import Supplied, named_lambdas, unknown_names
 from staghorn.saving.walk import walk
 from staghorn.saving.weights import check_overwrite, open_weights, restore, weights_groups
@@ -138,7 +139,8 @@ def load_model(
     """Load a model from a `.keras` or `.h5` file, or a folder saved with `zipped=False`.
 
     Args:
-        filepath: the file; Staghorn's, or of any Keras from 2.0 on.
+        filepath: the file; Staghorn's, or of any Keras from 2.0 on. Also a folder that
+            `OrbaxCheckpoint` wrote, of which the last step is taken, or the folder of a step.
         custom_objects: name → your class or function, for what is not registered. Default: None.
         compile: compile it as it was, with the optimizer's state. Default: True.
         safe_mode: accepted for Keras's sake: code in a file never runs here. Default: True.
@@ -168,6 +170,8 @@ def load_model(
     supplied = Supplied(custom_objects or {}, replace or {})
     if path.suffix in SUFFIXES:
         return _model_from_legacy(open_weights(path), str(path), supplied, compile)
+    if is_orbax(path):
+        return _model_from_orbax(path, supplied, compile)
     return model_from_archive(read_archive(path), supplied, compile)
 
 
@@ -184,6 +188,18 @@ def model_from_archive(archive: Archive, supplied: Supplied, compile: bool = Tru
             expect(item, weights.entry(path).shapes.get("0", (None, ""))[1])
         restore(model, weights, optimizer_state="required" if compile else "optional")
     hand_out_assets(model, archive.assets())
+    return model
+
+
+def _model_from_orbax(path: Path, supplied: Supplied, compile: bool) -> Any:
+    step = open_step(path)
+    archive, arrays = step.archive(), step.arrays()
+    config, assets = archive.config(), archive.assets()
+    training = config.pop("compile_config", None)
+    with weights_from_file(sum(array.size for array in arrays.values())):
+        model = _make(config, training, step.where, supplied, compile, False, assets)
+        assign(model, arrays, step, optimizer_state="required")
+    hand_out_assets(model, assets)
     return model
 
 

@@ -116,7 +116,7 @@ def load_weights(
 
     Args:
         model: a built model or layer of the same architecture.
-        filepath: the file.
+        filepath: the file, or a folder of `OrbaxCheckpoint` or of one of its steps.
         skip_mismatch: load what fits and warn about the rest. Default: False.
         by_name: for `.h5` files of Keras 2: give weights to the layers of the same name, and leave
             the others as they are. Default: False, in the order of the layers.
@@ -138,7 +138,12 @@ def load_weights(
     """
     check_built(model)
     from staghorn.saving.legacy import is_legacy, restore_legacy
+    from staghorn.saving.orbax import assign, is_orbax, open_step
 
+    if is_orbax(filepath):
+        step = open_step(filepath)
+        assign(model, step.arrays(), step, skip_mismatch)
+        return
     file = open_weights(filepath)
     if is_legacy(file):
         restore_legacy(model, file, skip_mismatch, by_name)
@@ -273,7 +278,7 @@ def restore(
 
 
 def tell(
-    model: Any, file: WeightsFile, problems: list[str], skip_mismatch: bool, last: bool = True
+    model: Any, file: Any, problems: list[str], skip_mismatch: bool, last: bool = True
 ) -> None:
     """Raise for what does not fit; with `skip_mismatch` warn about it, once all is loaded."""
     text = "\n".join(f"  {line}" for line in problems)

@@ -138,6 +138,7 @@ OURS = {
     "LambdaCallback": lambda folder: callbacks.LambdaCallback(on_epoch_end=lambda *args: None),
     "LearningRateScheduler": lambda folder: callbacks.LearningRateScheduler(lambda epoch: 0.1),
     "ModelCheckpoint": lambda folder: callbacks.ModelCheckpoint(folder / "model.keras"),
+    "OrbaxCheckpoint": lambda folder: NewFolder(folder),
     "ProgbarLogger": lambda folder: callbacks.ProgbarLogger(),
     "ReduceLROnPlateau": lambda folder: callbacks.ReduceLROnPlateau("loss"),
     "RemoteMonitor": lambda folder: Quiet(),
@@ -155,6 +156,14 @@ class Quiet(callbacks.RemoteMonitor):
 
     def on_epoch_end(self, epoch, logs=None):
         self.request({"epoch": epoch, **logs})
+
+
+class NewFolder(callbacks.OrbaxCheckpoint):
+    """Each `fit` saves in a folder of its own: one whose steps are there already is refused."""
+
+    def on_train_begin(self, logs=None):
+        self.directory += "/next"
+        super().on_train_begin(logs)
 
 
 def test_every_callback_is_tried():

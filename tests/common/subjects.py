@@ -433,6 +433,10 @@ CALLBACKS = {
     "TerminateOnNaN": Row("callback", callbacks.TerminateOnNaN),
     "History": Row("callback", callbacks.History),
     "ProgbarLogger": Row("callback", callbacks.ProgbarLogger),
+    "OrbaxCheckpoint": Row(
+        "callback",
+        lambda: callbacks.OrbaxCheckpoint(tempfile.mkdtemp(prefix="staghorn-"), save_freq=2),
+    ),
     "BackupAndRestore": Row(
         "callback", lambda: callbacks.BackupAndRestore(tempfile.mkdtemp(prefix="staghorn-"))
     ),

@@ -32,6 +32,7 @@ CALLBACKS: dict[str, dict[str, Any]] = {
     "LambdaCallback": {},
     "LearningRateScheduler": {"schedule": lambda epoch: 0.1},
     "ModelCheckpoint": {"filepath": "model.keras"},
+    "OrbaxCheckpoint": {"directory": "checkpoints"},
     "ReduceLROnPlateau": {},
     "RemoteMonitor": {},
     "SwapEMAWeights": {},
