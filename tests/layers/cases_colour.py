@@ -86,8 +86,9 @@ CASES: list[Case] = [
     ),
     Picture("RandomColorJitter", {"hue_factor": (0.1, 0.3), "seed": 5, **UNIT}, SMALL, call=T),
     Picture("RandomColorJitter", {"contrast_factor": 0.3, "seed": 5}, SMALL, call=T, **BYTES),
+    # Half precision on pixels of 0 ... 255 rounds some of them across a level of Posterization.
     *(
-        Picture("RandAugment", {"seed": seed, **more}, SMALL, call=T, mixed=seed == 3, slow=True)
+        Picture("RandAugment", {"seed": seed, **more}, SMALL, call=T, mixed=seed == 4, slow=True)
         for seed, more in ((3, {}), (4, {"num_ops": 4, **UNIT}), (6, {"factor": (0.3, 1.0)}))
     ),
 ]  # fmt: skip
