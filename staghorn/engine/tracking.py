@@ -12,6 +12,8 @@ from typing import Any
 
 import jax
 
+from staghorn.engine import edits
+
 
 def remove_identical(items: list, item: Any) -> None:
     """Remove by identity."""
@@ -19,6 +21,16 @@ def remove_identical(items: list, item: Any) -> None:
         if known is item:
             del items[position]
             return
+
+
+def is_a(kind: type, value: Any) -> bool:
+    """Say whether a value is of a kind: a test that can be copied, as a lambda cannot."""
+    return isinstance(value, kind)
+
+
+def unique(items: Iterable) -> list:
+    """Return each item once, by identity, in order."""
+    return list({id(item): item for item in items}.values())
 
 
 class Tracker:
@@ -66,6 +78,7 @@ class Tracker:
             if id(value) not in self.ids:
                 self.ids.add(id(value))
                 store.append(value)
+                edits.note()
             return value
         if type(value) is list:
             return TrackedList(value, self)
@@ -81,6 +94,7 @@ class Tracker:
         """Forget a value and, for a container, what is inside."""
         if id(value) in self.ids:
             self.ids.discard(id(value))
+            edits.note()
             for _, store in self.kinds.values():
                 remove_identical(store, value)
         elif isinstance(value, (list, tuple)):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn import constraints, dtype_policies, initializers, regularizers
-from staghorn.engine import naming, placeholders, shapes, tree
+from staghorn.engine import edits, naming, placeholders, shapes, tree
 from staghorn.engine.dtypes import standardize_dtype
 from staghorn.engine.frame import Frame, current_frame
 from staghorn.engine.operation import RematScope, remat_scope
@@ -26,7 +26,7 @@ from staghorn.engine.serialization import (
 )
 from staghorn.engine.spellings import name_first
 from staghorn.engine.symbolic import KerasTensor, Node, connect
-from staghorn.engine.tracking import Tracker
+from staghorn.engine.tracking import Tracker, is_a, unique
 from staghorn.engine.variable import Variable
 from staghorn.layers import call as calling
 from staghorn.layers.input_spec import check_inputs
@@ -35,6 +35,8 @@ from staghorn.optimizers.optimizer import Optimizer
 from staghorn.random import SeedGenerator
 
 _BASE_ARGUMENTS = ("name", "trainable", "dtype", "activity_regularizer", "autocast")
+
+_NO_EDITS = ("trainable", "_trainable")  # no other forward pass, and GANs toggle them at each step
 
 _FORGOT_SUPER = """\
 {cls}: the constructor never called super().__init__(). Write
@@ -48,6 +50,9 @@ Call it once on real data (model(x[:1])), or give it a build(self, input_shape) 
 
 def _is_layer(value: Any) -> bool:
     return isinstance(value, Layer)
+
+
+_is_variable = functools.partial(is_a, Variable)
 
 
 def _is_trainable_variable(value: Any) -> bool:
@@ -103,6 +108,8 @@ class Layer(Configurable):
     _convert_input_args: bool = True
     _host_part: Any = None  # of a model that takes strings: what runs before the program
     _warned_of_mask: bool = False
+    _edited: int = 0  # when an attribute was last set: see `edits`
+    _is_ours: ClassVar[bool] = True
     _initialized: bool = False
     _building: bool = False
     _in_no_file: bool = False  # while it makes weights that files do not hold
@@ -115,6 +122,7 @@ class Layer(Configurable):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._is_ours = is_builtin(cls)
         build = cls.__dict__.get("build")
         if build is not None:
             cls.build = _tracked_build(build)  # type: ignore[method-assign]
@@ -181,11 +189,14 @@ class Layer(Configurable):
             self._tracker.untrack(old)
         if _may_hold_state(value):
             value = self._tracker.track(value)
+        if old is not value and name not in _NO_EDITS:
+            self.__dict__["_edited"] = edits.note()
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
         if name in self.__dict__:
             self._tracker.untrack(self.__dict__[name])
+            self.__dict__["_edited"] = edits.note()
         super().__delattr__(name)
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Layer]:
@@ -305,7 +316,7 @@ class Layer(Configurable):
     @property
     def variables(self) -> list[Variable]:
         """All state except metrics: weights and the seeds of random layers."""
-        return _unique(
+        return unique(
             v
             for layer in self._flatten_layers()
             for v in (
@@ -319,7 +330,7 @@ class Layer(Configurable):
     @property
     def weights(self) -> list[Variable]:
         """The weights, this layer's first, then those of the layers inside."""
-        return _unique(
+        return unique(
             v
             for layer in self._flatten_layers()
             for v in (*layer._trainable_variables, *layer._non_trainable_variables)
@@ -356,7 +367,7 @@ class Layer(Configurable):
 
     @property
     def metrics_variables(self) -> list[Variable]:
-        return _unique(v for metric in self.metrics for v in metric.variables)
+        return unique(v for metric in self.metrics for v in metric.variables)
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of the weights as NumPy arrays."""
@@ -783,28 +794,17 @@ def _may_hold_state(value: Any) -> bool:
     return isinstance(value, (Variable, Layer, Metric, SeedGenerator, Optimizer, list, dict, tuple))
 
 
-def _is_a(kind: type, value: Any) -> bool:
-    return isinstance(value, kind)
-
-
 def _new_tracker(stores: dict[str, list]) -> Tracker:
     return Tracker(
         {
             "trainable": (_is_trainable_variable, stores["_trainable_variables"]),
-            "non_trainable": (
-                functools.partial(_is_a, Variable),
-                stores["_non_trainable_variables"],
-            ),
-            "metrics": (functools.partial(_is_a, Metric), stores["_metrics"]),
+            "non_trainable": (_is_variable, stores["_non_trainable_variables"]),
+            "metrics": (functools.partial(is_a, Metric), stores["_metrics"]),
             "layers": (_is_layer, stores["_layers"]),
-            "seeds": (functools.partial(_is_a, SeedGenerator), stores["_seed_generators"]),
-            "optimizers": (functools.partial(_is_a, Optimizer), stores["_optimizers"]),
+            "seeds": (functools.partial(is_a, SeedGenerator), stores["_seed_generators"]),
+            "optimizers": (functools.partial(is_a, Optimizer), stores["_optimizers"]),
         }
     )
-
-
-def _unique(variables: Any) -> list[Variable]:
-    return list({id(v): v for v in variables}.values())
 
 
 @functools.lru_cache(maxsize=1024)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from staghorn import ops
-from staghorn.engine import shapes, tree
+from staghorn.engine import edits, shapes, tree
 from staghorn.engine.frame import current_frame
 from staghorn.engine.graph import Graph, copy_between
 from staghorn.engine.masks import get_mask, set_mask
@@ -56,6 +56,7 @@ class Functional(Model):
     _untracked = Model._untracked | {"_inputs_struct", "_outputs_struct", "_graph", "_loss_graph"}
     _loss_graph: Graph | None = None  # with the tensors that `add_loss` got, as further outputs
     supports_masking = True
+    _is_graph = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return Layer.__new__(cls)
@@ -159,6 +160,7 @@ class Functional(Model):
 
     def _add_symbolic_loss(self, value: KerasTensor) -> None:
         self._loss_graph = Graph(self.inputs, [*(self._loss_graph or self._graph).outputs, value])
+        edits.note()
         for operation in self._loss_graph.operations:
             if isinstance(operation, Layer):
                 self._tracker.track(operation)

@@ -22,6 +22,7 @@ from staghorn.engine.serialization import (
 from staghorn.layers.adaptation import quantize_model
 from staghorn.layers.layer import Layer
 from staghorn.layers.preprocessing.host_layer import heard, listening
+from staghorn.models.compiled_call import CompiledCall
 from staghorn.models.host_part import HostPart, encoded_strings, holds_text, text_calls
 from staghorn.models.old_methods import OldMethods
 from staghorn.models.state_tree import StateTree
@@ -80,6 +81,7 @@ class Model(OldMethods, StateTree, TrainingTools, Trainer, Layer):
     """
 
     _not_copied = Layer._not_copied | {
+        "_compiled_call",
         "_executor",
         "_made_host_part",
         "_text_calls",
@@ -91,6 +93,8 @@ class Model(OldMethods, StateTree, TrainingTools, Trainer, Layer):
     _text_calls: tuple[Any, list[tuple[Any, Any]]] = (None, [])  # of a subclass, for such data
     unnamed = ("inputs", "outputs")
     _executor = None  # compiled programs: a copy makes its own
+    _compiled_call: CompiledCall | None = None
+    _is_graph = False  # a graph or stack of layers, no code of its own
     train_function = test_function = predict_function = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -116,6 +120,19 @@ class Model(OldMethods, StateTree, TrainingTools, Trainer, Layer):
             )
         Trainer.__init__(self)
         Layer.__init__(self, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._is_graph and len(args) == 1 and kwargs.keys() <= {"training"}:
+            if self._compiled_call is None:
+                object.__setattr__(self, "_compiled_call", CompiledCall(self))
+            flat = self._compiled_call.outputs(args[0], **kwargs)  # type: ignore[union-attr]
+            if flat is not None:
+                return self._packed(flat)
+        return super().__call__(*args, **kwargs)
+
+    def _packed(self, flat: list[Any]) -> Any:
+        """Put the results of a graph into the form of its outputs."""
+        return flat[0]
 
     # Strings -------------------------------------------------------------------------------
 

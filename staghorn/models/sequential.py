@@ -66,6 +66,7 @@ class Sequential(Model):
     _untracked = Model._untracked | {"_stack", "_tensors", "_made_graph"}
     _not_copied = Model._not_copied | {"_tensors", "_made_graph"}
     _made_graph: Graph | None = None
+    _is_graph = True
     supports_masking = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -239,9 +240,10 @@ class Sequential(Model):
     # Calling -------------------------------------------------------------------------------
 
     def _build_once(self, call: Any) -> None:
-        if self.built:
-            return
-        value = call.first
+        if not self.built:
+            self._build_on(call.first)
+
+    def _build_on(self, value: Any) -> None:
         if not hasattr(value, "shape"):
             self._refuse_several("inputs", [getattr(v, "shape", v) for v in value])
         # The batch size of the first data is not a property of the model.

@@ -401,10 +401,15 @@ class TrainerBase:
     def _program_key(self, mode: str) -> Any:
         """What a compiled program depends on beside the shapes of its arguments."""
         layers = self._flatten_layers()  # type: ignore[attr-defined]
-        flags = tuple((id(layer), layer._trainable) for layer in layers)
+        # A layer of one's own may note things in attributes whenever it is called.
+        flags = tuple(
+            (id(layer), layer._trainable, layer._edited if layer._is_ours else 0)
+            for layer in layers
+            if not isinstance(layer, TrainerBase)
+        )
         variables = tuple(id(v) for v in self._state_variables())
         steps = type(self).train_step, type(self).test_step, type(self).predict_step
-        return mode, flags, variables, steps
+        return mode, flags, variables, steps, config.epsilon()
 
     def _state_variables(self) -> list[Any]:
         """Every Variable a step may touch: weights, seeds, metrics, all optimizers."""

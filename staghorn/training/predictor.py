@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from staghorn.engine import donation, tree
+from staghorn import config
+from staghorn.engine import donation, edits, tree
 from staghorn.engine.compiler_options import options
 from staghorn.engine.jax_internals import has_convolutions
 from staghorn.engine.scope import Scope
@@ -138,6 +139,45 @@ def predictor_for(model: Any, batch: Any) -> Predictor:
         entry = ((model._program_key("predict"), structure, shapes), predictor)
         cache["predict"] = entry
     return entry[1]
+
+
+class Again(NamedTuple):
+    """A prediction of one batch that went well, to be repeated without asking all anew."""
+
+    edit: int
+    form: Any
+    predictor: Predictor
+    missing: int  # rows by which the batch was filled up
+
+    def outputs(self, x: np.ndarray) -> Any:
+        out = self.predictor.run(self.predictor.one, _padded(x, self.missing))
+        return _on_host(out, len(x))
+
+
+def predict_again(model: Any, x: Any, batch_size: int | None) -> Any:
+    """Return the outputs for an array like the last one, or None where it is another.
+
+    Checks, callbacks and finding the program take 0.1 ms, four fifths of predicting one row.
+    """
+    entry = model._executor.get("again") if model._executor else None
+    if entry is None or type(x) is not np.ndarray:
+        return None
+    same = entry.form == (x.shape, x.dtype, batch_size) and entry.edit == edits.latest()
+    plain = same and config.max_steps_per_epoch() is None
+    return entry.outputs(x) if plain and not model._by_hand("predict") else None
+
+
+def remember(model: Any, x: Any, batch_size: int | None) -> None:
+    """Keep what the next prediction of such an array needs, if one program call does it."""
+    size = batch_size or 32
+    entry = model._executor.get("predict") if model._executor else None
+    if entry is None or type(x) is not np.ndarray or len(x) > size:
+        return
+    predictor = entry[1]
+    filled = 1 < len(x) < size and predictor.fills(_structs(x, size), size)
+    missing = size - len(x) if filled else 0
+    form = x.shape, x.dtype, batch_size
+    model._executor["again"] = Again(edits.latest(), form, predictor, missing)
 
 
 def predict_arrays(model: Any, x: Any, rows: int, size: int, calls: Any) -> Any:

@@ -36,7 +36,12 @@ from staghorn.training.data import (
     unpack_x_y_sample_weight,
 )
 from staghorn.training.loop import Feed, eager_step, epoch_runner
-from staghorn.training.predictor import predict_arrays, predict_batches
+from staghorn.training.predictor import (
+    predict_again,
+    predict_arrays,
+    predict_batches,
+    remember,
+)
 from staghorn.training.sources import make_source
 from staghorn.training.stream import StreamFeed
 from staghorn.training.validation import (
@@ -403,6 +408,10 @@ class Trainer(TrainerBase):
         """
         if kwargs:
             return Trainer.predict(**modern_call(Trainer.predict, locals()))
+        alone = verbose == 0 and steps is None and callbacks is None
+        outputs = predict_again(self, x, batch_size) if alone else None
+        if outputs is not None:
+            return outputs
         steps = whole_steps("steps", steps)
         check_verbose("predict", verbose)
         _check_counts("predict", locals())
@@ -411,7 +420,7 @@ class Trainer(TrainerBase):
             with closing(feed):
                 calls = self._calls(callbacks, verbose, feed.steps_per_epoch)
                 return predict_batches(self, feed.batches(0), calls)
-        x = sole_input(self, to_arrays(self._host_encoded(x), "x"))
+        given, x = x, sole_input(self, to_arrays(self._host_encoded(x), "x"))
         rows = count_rows(x)
         check_inputs(self, x, "")
         size = batch_size or (32 if steps is None else -(-rows // steps))
@@ -424,6 +433,8 @@ class Trainer(TrainerBase):
         calls.on_predict_begin()
         outputs = predict_arrays(self, x, rows, size, calls)
         calls.on_predict_end()
+        if alone and x is given:
+            remember(self, x, batch_size)
         return outputs
 
     # One batch -----------------------------------------------------------------------------

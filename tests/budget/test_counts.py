@@ -43,6 +43,11 @@ def test_a_lost_loop_a_copy_and_a_wait_per_step_are_seen():
     assert f"mlp: programs is {counts.STEPS}, the limit is 1" in said
 
 
+def test_what_is_not_seen_is_said(found):
+    said = counts.broken("mlp", {**found["mlp"], "operations": 0})
+    assert said == ["mlp: no operations were counted: `Counting` looks at the wrong place"]
+
+
 def test_a_wait_per_batch_is_seen():
     figures = counts.count(counts.batch_hooks)
     assert figures["waits"] >= counts.STEPS

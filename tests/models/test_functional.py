@@ -427,7 +427,9 @@ def test_subclass_with_a_graph(kind):
     elif kind == "itself":
         assert model.get_config()["width"] == 3
     else:
-        np.testing.assert_allclose(model.predict_doubled(X), 2 * np.array(model(X)), rtol=1e-5)
+        np.testing.assert_allclose(
+            model.predict_doubled(X), 2 * np.array(model(X)), rtol=1e-5, atol=1e-6
+        )
     assert not issubclass(staghorn.Sequential, staghorn.Functional)
     assert type(staghorn.Model(x, out)) is staghorn.Functional
 
