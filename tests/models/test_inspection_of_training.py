@@ -200,6 +200,7 @@ def test_search_changes_nothing(optimizer, fitted):
 
 def test_search_compiles_one_program():
     traces = []
+    staghorn.utils.set_random_seed(3)  # weights whose losses differ little between batches
 
     class Counting(staghorn.Sequential):
         def train_step(self, data):
