@@ -5,6 +5,8 @@ Each such assignment gets the next number; a program is asked again whether it s
 when the latest number is another than it was.
 """
 
+from staghorn import config
+
 
 class _Edits:
     """The number of the latest edit."""
@@ -17,13 +19,21 @@ def note() -> int:
 
     Example:
         >>> from staghorn.engine import edits
-        >>> edits.note() == edits.latest()
+        >>> edits.note() < edits.note()
         True
     """
     _Edits.latest += 1
     return _Edits.latest
 
 
-def latest() -> int:
-    """Return the number of the latest edit."""
-    return _Edits.latest
+def state() -> tuple[int, float]:
+    """Return what changes when a layer or a setting that layers read as they run is changed.
+
+    Example:
+        >>> from staghorn.engine import edits
+        >>> before = edits.state()
+        >>> staghorn.layers.Dense(1).units = 2
+        >>> edits.state() == before
+        False
+    """
+    return _Edits.latest, config.epsilon()

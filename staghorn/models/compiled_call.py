@@ -54,7 +54,7 @@ class CompiledCall:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self._seen = -1, 0.0
+        self._seen: Any = None
         self._layers: list[Any] = []
         self._key: list[Any] = []
         self._changes = 0
@@ -63,12 +63,13 @@ class CompiledCall:
 
     def outputs(self, x: Any, training: bool | None = None) -> list | None:
         """Return the flat outputs for x, or None where the layers must run one by one."""
-        if training or current_scope() is not None or current_frame() is not None:
+        asked = training is not None and training is not False
+        if asked or current_scope() is not None or current_frame() is not None:
             return None
         form = _form(x)
         if form is None or is_staging() or self.model.run_eagerly:
             return None
-        if self._seen != (edits.latest(), config.epsilon()):
+        if self._seen != edits.state():
             self._renew(x)
         if not self._ours:
             return None
@@ -88,7 +89,7 @@ class CompiledCall:
             self._changes += 1
             self._layers, self._key, self._programs = layers, key, {}
             self._ours = self._changes <= MOST_CHANGES and _is_ours(self.model, layers)
-        self._seen = edits.latest(), config.epsilon()
+        self._seen = edits.state()
 
     def _make(self, x: Any, training: bool | None) -> Any:
         """Return a function of arrays like x; False where there can be none."""
@@ -96,13 +97,10 @@ class CompiledCall:
             return False
         program = _Program(self.model, training)
         try:
-            traced = jax.make_jaxpr(program.pure)([v._value for v in program.variables], x)
+            program.trace(x)
         except Exception:  # the layers one by one will say what is wrong, without JAX's notes
             return False
-        if program.effects:
-            return False
-        program.compile(options(convolution=has_convolutions(traced)))
-        return program
+        return False if program.effects else program
 
 
 class _Program:
@@ -124,8 +122,12 @@ class _Program:
             self.masked = [n for n, mask in enumerate(masks) if mask is not None]
             return [*flat, *(mask for mask in masks if mask is not None)]
 
-    def compile(self, given: dict[str, str]) -> None:
-        self.compiled = jax.jit(self.pure, compiler_options=given)
+    def trace(self, x: Any) -> None:
+        forward = jax.jit(self.pure)
+        traced = forward.trace([v._value for v in self.variables], x)
+        given = options(convolution=has_convolutions(traced.jaxpr))
+        # Inside another `jit` it is found traced.
+        self.compiled = jax.jit(forward, compiler_options=given) if given else forward
 
     def __call__(self, x: Any) -> list:
         with donation.lock:  # `fit` may run in another thread
@@ -165,13 +167,16 @@ def _version(layer: Any) -> Any:
 def _is_ours(model: Any, layers: list[Any]) -> bool:
     """Say whether all that runs inside is Staghorn's own code, which has no effects unseen."""
     graphs = [layer._graph for layer in layers if getattr(layer, "_graph", None)]
-    calls = [step.operation for graph in graphs for step in graph.steps]
+    steps = [step for graph in graphs for step in graph.steps]
+    calls = [step.operation for step in steps]
+    given = tree.flatten([(step.args, step.kwargs) for step in steps])  # as of `ops.map(f, x)`
     known = {id(layer) for layer in layers}
     return (
         model.built
         and len(calls) <= MOST_CALLS
         and all(map(_is_our_layer, layers))
         and all(_is_our_op(call) or id(call) in known for call in calls)
+        and all(map(_runs_no_user_code, filter(callable, given)))
     )
 
 
@@ -190,6 +195,5 @@ def _is_our_layer(layer: Any) -> bool:
 
 
 def _runs_no_user_code(value: Any) -> bool:
-    """Say whether a function or object was written by us or by JAX."""
-    places = (getattr(value, "__module__", None), type(value).__module__)
-    return any(str(place).split(".", 1)[0] in ("staghorn", "jax") for place in places)
+    """Say whether a function, or the class of an object, was written by us or by JAX."""
+    return str(getattr(value, "__module__", "")).split(".", 1)[0] in ("staghorn", "jax")

@@ -55,6 +55,11 @@ Model '{name}': `trainable` was changed after compile(...). As in Keras 3 this c
 meant so, call compile again; a script of that age runs with its own meaning by    staghorn run"""
 
 
+def _edit_of(layer: Any) -> int:
+    """Return when a layer of ours was changed; others note things in attributes as they run."""
+    return layer._edited if layer._is_ours and not isinstance(layer, TrainerBase) else 0
+
+
 class TrainerBase:
     """The training half of a Model, without the loops over data."""
 
@@ -401,12 +406,7 @@ class TrainerBase:
     def _program_key(self, mode: str) -> Any:
         """What a compiled program depends on beside the shapes of its arguments."""
         layers = self._flatten_layers()  # type: ignore[attr-defined]
-        # A layer of one's own may note things in attributes whenever it is called.
-        flags = tuple(
-            (id(layer), layer._trainable, layer._edited if layer._is_ours else 0)
-            for layer in layers
-            if not isinstance(layer, TrainerBase)
-        )
+        flags = tuple((id(layer), layer._trainable, _edit_of(layer)) for layer in layers)
         variables = tuple(id(v) for v in self._state_variables())
         steps = type(self).train_step, type(self).test_step, type(self).predict_step
         return mode, flags, variables, steps, config.epsilon()

@@ -144,7 +144,7 @@ def predictor_for(model: Any, batch: Any) -> Predictor:
 class Again(NamedTuple):
     """A prediction of one batch that went well, to be repeated without asking all anew."""
 
-    edit: int
+    edits: Any
     form: Any
     predictor: Predictor
     missing: int  # rows by which the batch was filled up
@@ -162,7 +162,7 @@ def predict_again(model: Any, x: Any, batch_size: int | None) -> Any:
     entry = model._executor.get("again") if model._executor else None
     if entry is None or type(x) is not np.ndarray:
         return None
-    same = entry.form == (x.shape, x.dtype, batch_size) and entry.edit == edits.latest()
+    same = entry.form == (x.shape, x.dtype, batch_size) and entry.edits == edits.state()
     plain = same and config.max_steps_per_epoch() is None
     return entry.outputs(x) if plain and not model._by_hand("predict") else None
 
@@ -177,7 +177,7 @@ def remember(model: Any, x: Any, batch_size: int | None) -> None:
     filled = 1 < len(x) < size and predictor.fills(_structs(x, size), size)
     missing = size - len(x) if filled else 0
     form = x.shape, x.dtype, batch_size
-    model._executor["again"] = Again(edits.latest(), form, predictor, missing)
+    model._executor["again"] = Again(edits.state(), form, predictor, missing)
 
 
 def predict_arrays(model: Any, x: Any, rows: int, size: int, calls: Any) -> Any:

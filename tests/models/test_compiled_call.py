@@ -187,6 +187,44 @@ def test_epsilon_is_seen():
         staghorn.config.set_epsilon(kept)
 
 
+def test_epsilon_is_seen_by_a_repeated_prediction():
+    x = staghorn.Input((6,))
+    model = staghorn.Model(x, staghorn.ops.normalize(x * 1e-9))
+    before = model.predict(X, verbose=0)
+    kept = staghorn.config.epsilon()
+    staghorn.config.set_epsilon(1.0)
+    try:
+        assert not np.allclose(model.predict(X, verbose=0), before)
+    finally:
+        staghorn.config.set_epsilon(kept)
+
+
+def test_the_key_of_a_program_knows_nested_models():
+    """Whether they train matters for weights that hang on the model itself."""
+
+    class Scaled(staghorn.Model):
+        def __init__(self):
+            super().__init__()
+            self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+            self.dense = layers.Dense(2)
+
+        def call(self, inputs):
+            return self.scale * self.dense(inputs)
+
+    inner = Scaled()
+    x = staghorn.Input((6,))
+    model = staghorn.Model(x, layers.Dense(2)(inner(x)))
+    model.compile("sgd", "mse")
+    before = model._program_key("train")
+    inner._trainable = False  # its own weight alone
+    assert model._program_key("train") != before
+
+
+def test_a_flag_that_is_an_array():
+    model = stack()
+    np.testing.assert_allclose(model(X, training=jax.numpy.asarray(False)), model(X), rtol=1e-5)
+
+
 def test_losses_added_later_are_seen():
     x = staghorn.Input((6,))
     hidden = layers.Dense(3)(x)
