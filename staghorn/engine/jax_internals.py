@@ -46,19 +46,21 @@ def inner_programs(equation: Any) -> list[Any]:
     ]
 
 
-def operations(program: Any) -> Counter[str]:
-    """Count the operations of a traced program and of those inside it, by name."""
+def operations(program: Any, in_loops: bool = True) -> Counter[str]:
+    """Count the operations of a traced program and of those inside it, by name.
+
+    Args:
+        program: what `jax.make_jaxpr` returns.
+        in_loops: whether those that loops hold count too. Default: True.
+    """
     found: Counter[str] = Counter()
     for equation in getattr(program, "jaxpr", program).eqns:
-        found[equation.primitive.name] += 1
-        for inner in inner_programs(equation):
-            found += operations(inner)
+        name = equation.primitive.name
+        found[name] += 1
+        if in_loops or name not in ("while", "scan"):
+            for inner in inner_programs(equation):
+                found += operations(inner, in_loops)
     return found
-
-
-def has_convolutions(program: Any) -> bool:
-    """Say whether a traced program, or one inside it, convolves."""
-    return bool({"conv_general_dilated", "staghorn_convolution"} & operations(program).keys())
 
 
 # The cache that this file gave to JAX: one that somebody else chose stays.

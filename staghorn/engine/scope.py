@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from staghorn.engine.checked_jit import CheckedJit
 from staghorn.engine.jax_internals import current_trace, is_staging, is_tracer
 
 if TYPE_CHECKING:
@@ -311,7 +312,7 @@ def jit(fn: Callable) -> Callable:
         key = (treedef, tuple(static.items()), tuple((a.shape, str(a.dtype)) for a in arrays))
         if key not in programs:
             call, variables = touched(fn, treedef, static, arrays)
-            programs[key] = jax.jit(functionalize(call, variables)), variables
+            programs[key] = CheckedJit(functionalize(call, variables), 2), variables
         program, variables = programs[key]
         out, new_values = program([read(v) for v in variables], arrays)
         for variable, value in zip(variables, new_values, strict=True):

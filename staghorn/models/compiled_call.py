@@ -17,9 +17,10 @@ import numpy as np
 
 from staghorn import config
 from staghorn.engine import donation, edits, tree
-from staghorn.engine.compiler_options import options
+from staghorn.engine.checked_jit import CheckedJit
+from staghorn.engine.compiler_options import options_for
 from staghorn.engine.frame import current_frame
-from staghorn.engine.jax_internals import has_convolutions, is_staging, is_tracer
+from staghorn.engine.jax_internals import is_staging, is_tracer
 from staghorn.engine.masks import get_mask, set_mask
 from staghorn.engine.scope import Scope, current_scope
 from staghorn.engine.serialization import is_builtin
@@ -125,9 +126,9 @@ class _Program:
     def trace(self, x: Any) -> None:
         forward = jax.jit(self.pure)
         traced = forward.trace([v._value for v in self.variables], x)
-        given = options(convolution=has_convolutions(traced.jaxpr))
+        given = options_for(traced.jaxpr)
         # Inside another `jit` it is found traced.
-        self.compiled = jax.jit(forward, compiler_options=given) if given else forward
+        self.compiled = CheckedJit(forward, 2, given)
 
     def __call__(self, x: Any) -> list:
         with donation.lock:  # `fit` may run in another thread

@@ -18,10 +18,10 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from staghorn import config
-from staghorn.engine.compiler_options import options
+from staghorn.engine.compiler_options import convolution_options
 from staghorn.engine.registry import suggestion
 from staghorn.engine.symbolic import op
-from staghorn.ops.core import as_array
+from staghorn.ops.core import as_array, computed_once
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
@@ -117,17 +117,56 @@ def _places(sizes: Sequence[int]) -> list[tuple[int, ...]]:
     ]
 
 
+def _neighbours(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> int:
+    """Say how many neighbouring outputs of the last axis are computed as one wider output.
+
+    Few channels fill the CPU's kernels badly. (64, 32, 32, channels), 3 x 3, in ms, with 1, 2 and
+    4 outputs at once: 1 -> 32: 0.95, 0.63, 0.57; 3 -> 16: 1.12, 0.74, 0.69; 16 -> 16: 1.37, 1.16,
+    1.52; 16 -> 32: 1.85, 1.98, 2.66. The sums are the same, with zeros added: a value that is not
+    finite reaches up to 3 outputs to its side.
+    """
+    *places, inside, outside = kernel.shape
+    plain = geometry.groups == geometry.dilation[-1] == geometry.input_dilation[-1] == 1
+    if not plain or x.dtype != jnp.float32 or places[-1] == 1 or math.prod(places) > _UNROLLED:
+        return 1
+    if outside <= 8 or (inside <= 4 and outside <= 32):
+        most = 4
+    elif max(inside, outside) <= 16 or (inside == 1 and outside <= 64):
+        most = 2
+    else:
+        return 1
+    width = (x.shape[-2] + sum(geometry.pads[-1]) - places[-1]) // geometry.strides[-1] + 1
+    return math.gcd(width, most)
+
+
+def _joined(x: jax.Array, kernel: jax.Array, geometry: Geometry, count: int) -> jax.Array:
+    """Convolve with `count` copies of the kernel, each one stride further, as filters of one."""
+    stride = geometry.strides[-1]
+    sides: list = [(0, 0, 0)] * kernel.ndim
+    copies = []
+    for number in range(count):
+        sides[-3] = (number * stride, (count - 1 - number) * stride, 0)
+        copies.append(jax.lax.pad(kernel, jnp.zeros((), kernel.dtype), sides))
+    wide = jnp.concatenate(copies, axis=-1)  # (..., width + (count - 1) * stride, in, count * out)
+    strides = (*geometry.strides[:-1], count * stride)
+    y = _general(x, wide, geometry._replace(strides=strides))
+    return jnp.reshape(y, (*y.shape[:-2], y.shape[-2] * count, kernel.shape[-1]))
+
+
 def _compute(x: jax.Array, kernel: jax.Array, **parameters: Any) -> jax.Array:
     geometry = Geometry(**parameters)
     if _unrolls(kernel, geometry.groups):
         return _unrolled(x, kernel, geometry)
+    count = _neighbours(x, kernel, geometry)
+    if count > 1:
+        return _joined(x, kernel, geometry, count)
     return _general(x, kernel, geometry)
 
 
 @functools.cache
 def _compiled() -> Any:
     names = Geometry._fields
-    return jax.jit(_compute, static_argnames=names, compiler_options=options(convolution=True))
+    return jax.jit(_compute, static_argnames=names, compiler_options=convolution_options())
 
 
 def _abstract(x: Any, kernel: Any, **parameters: Any) -> Any:
@@ -180,6 +219,8 @@ def _kernel_transpose(dy: Any, x: jax.Array, kernel: Any, **parameters: Any) -> 
         wanted += (dy.shape[axis + 1] - 1) * strides[axis]
         there = (sizes[axis] - 1) * input_dilation[axis] + 1
         new_pads.append((before, wanted - there - before))
+    # Without this XLA computes both once more, in the order of the transposed arrays.
+    x, dy = computed_once(x, dy)
     parts = jnp.reshape(x, (batch, *sizes, groups, channels // groups))
     images = jnp.swapaxes(parts, 0, -1)  # (inside, ..., groups, batch)
     images = jnp.reshape(images, (channels // groups, *sizes, groups * batch))

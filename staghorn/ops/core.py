@@ -50,6 +50,22 @@ def as_array(x: Any, dtype: Any = None) -> jax.Array:
     return jnp.asarray(x, dtype=as_type(dtype))
 
 
+def computed_once(*arrays: jax.Array) -> list[jax.Array]:
+    """Return arrays that XLA's CPU backend shall not compute again in what reads them.
+
+    Which it does, element by element, whatever the order it reads them in. Programs that hold such
+    arrays need `compiler_options.options_for`. Other backends join operations better.
+
+    Example:
+        >>> (x,) = staghorn.ops.core.computed_once(jnp.ones(2))
+        >>> x.tolist()
+        [1.0, 1.0]
+    """
+    if jax.default_backend() != "cpu":
+        return list(arrays)
+    return jax.lax.optimization_barrier(list(arrays))
+
+
 @lru_cache
 def common_type(first: Any, second: Any) -> Any:
     """Return the type two array types promote to, also where JAX is told not to promote.

@@ -302,11 +302,23 @@ def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = Fals
     return jnp.clip(mean, low, high).astype(x.dtype), jnp.clip(variance, low, high).astype(x.dtype)
 
 
+@jax.custom_jvp
 def _channel_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and variance of each place of the last axis."""
     count = max(1, x.size // max(1, x.shape[-1]))
     mean = sum_rows(x) / count
     return mean, sum_rows(jnp.square(x - to_rows(mean, x.shape))) / count
+
+
+@_channel_moments.defjvp
+def _channel_moments_rule(primals: tuple, tangents: tuple) -> tuple:
+    """The variance changes with the mean only as deviations' sum does, which is zero."""
+    (x,), (change,) = primals, tangents
+    count = max(1, x.size // max(1, x.shape[-1]))
+    mean, variance = _channel_moments(x)
+    deviations = x - to_rows(mean, x.shape)
+    moved = sum_rows(change) / count, sum_rows(deviations * change) * (2 / count)
+    return (mean, variance), moved
 
 
 def _scale_and_shift(

@@ -18,7 +18,7 @@ from jax import lax
 from staghorn import config
 from staghorn.engine.arguments import Options
 from staghorn.engine.symbolic import op
-from staghorn.ops.core import as_array, as_float
+from staghorn.ops.core import as_array, as_float, computed_once
 
 __all__ = ["adaptive_average_pool", "adaptive_max_pool", "average_pool", "max_pool"]
 
@@ -312,12 +312,13 @@ def _first_largest(x: jax.Array, dx: jax.Array, plans: Plans) -> tuple[jax.Array
     lowest = _lowest(x.dtype)
     for plan in plans:
         (found, *values), (y, *maxima) = plan.taps(found, lowest), plan.taps(y, lowest)
-        place = jnp.zeros(y.shape, np.uint32)
+        place = jnp.zeros(y.shape, np.uint8)
         for n, (value, maximum) in enumerate(zip(values, maxima, strict=True), start=1):
             stay = (found >= value) & ~jnp.isnan(maximum)
             found = jnp.where(stay, found, value)
-            place = jnp.where(stay, place, np.uint32(n))
+            place = jnp.where(stay, place, np.uint8(n))
             y = jnp.maximum(y, maximum)
+        (place,) = computed_once(place)  # or each of the masks below would find it again
         zero = jnp.zeros((), dx.dtype)
         picked = [jnp.where(place == n, tap, zero) for n, tap in enumerate(plan.taps(dx, 0))]
         dx = functools.reduce(jnp.add, picked)

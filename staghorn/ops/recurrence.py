@@ -241,7 +241,9 @@ def _lstm_steps(
         i, f, g, o = jnp.split(gates, 4, axis=-1)
         new_c = f * c + i * g
         h, c = _choose(keep, o * phi(new_c), h), _choose(keep, new_c, c)
-        return (h, c), (h, c, gates) if save else (h if form.sequences else None)
+        if save:  # without a mask h follows from the others, for all steps at once
+            return (h, c), (None if mask is None else h, c, gates)
+        return (h, c), h if form.sequences else None
 
     return form.scan(body, (h, c), (x, mask))
 
@@ -260,6 +262,7 @@ def _lstm_jvp(form: _Form, primals: tuple, tangents: tuple) -> tuple[tuple, tupl
     last, (hs, cs, gates) = _lstm_steps(x, weights, h, c, mask, form, save=True)
     i, f, g, o = jnp.split(gates, 4, axis=-1)
     cell = phi(cs)
+    hs = o * cell if mask is None else hs
     by_gate = jnp.concatenate(  # of c' (three times) and h' by each pre-activation
         [
             g * sigma_slope(i),

@@ -13,6 +13,7 @@ import numpy as np
 from staghorn import config
 from staghorn.engine import tree
 from staghorn.engine.dtypes import is_float
+from staghorn.engine.host_memory import own_copy
 from staghorn.layers.call import is_text
 from staghorn.training.large import LargeArray, take
 
@@ -442,9 +443,8 @@ class ArrayFeed:
 
     def _on_device(self) -> Any:
         if self._device is None:
-            # A copy: the device array must not change when the caller edits theirs.
             self._device = tree.map_structure(
-                lambda a: None if a is None else jnp.array(_in_memory(a), copy=True), self.data
+                lambda a: None if a is None else _copied(_in_memory(a)), self.data
             )
         return self._device
 
@@ -454,6 +454,13 @@ class ArrayFeed:
         padded[: len(rows)] = rows
         # The gathered rows are a new array, so the device may use it where it lies.
         return jax.device_put(self.rows_of(padded))
+
+
+def _copied(array: Any) -> jax.Array:
+    """Put a copy on the device: it must not change when the caller edits theirs."""
+    if isinstance(array, jax.Array):
+        return jnp.array(array, copy=True)
+    return jax.device_put(own_copy(array, jax.dtypes.canonicalize_dtype(array.dtype)))
 
 
 def _in_memory(array: Any) -> Any:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from staghorn.engine import tree
+from staghorn.engine.checked_jit import CheckedJit
 from staghorn.engine.variable import Variable
 from staghorn.optimizers.optimizer import Optimizer
 from staghorn.training.checks import leaks_explained
@@ -153,7 +153,7 @@ def _step(model: Any, batch: Any, rate: Variable) -> Callable:
         state, logs, _ = program.take_step(state, fixed, data)
         return state, logs["loss"]
 
-    compiled = jax.jit(run, compiler_options=program.options)
+    compiled = CheckedJit(run, 2, program.options)
     return lambda state, data, now: compiled(
         start if state is None else state, {**fixed, place: now}, data
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 import jax
 
-from staghorn.engine.compiler_options import options
-from staghorn.engine.jax_internals import current_trace, has_convolutions
+from staghorn.engine.checked_jit import CheckedJit
+from staghorn.engine.compiler_options import options_for
+from staghorn.engine.jax_internals import current_trace
 from staghorn.engine.scope import Scope, functionalize
 from staghorn.engine.variable import Variable
 from staghorn.training.data import ArrayFeed
@@ -40,10 +41,10 @@ def observer(fn: Callable[[Any], Any], batch: Any) -> Callable[[Any], Any]:
             seen.update(scope.seen)
             return out
 
-    given = options(convolution=has_convolutions(jax.make_jaxpr(discover)(batch)))
+    given = options_for(jax.make_jaxpr(discover)(batch))
     variables = list(seen.values())
     pure = functionalize(fn, variables)
-    program = jax.jit(lambda values, data: pure(values, data)[0], compiler_options=given)
+    program = CheckedJit(lambda values, data: pure(values, data)[0], 1, given)
     return lambda data: program([v.value for v in variables], data)
 
 

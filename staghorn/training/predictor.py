@@ -11,8 +11,8 @@ import numpy as np
 
 from staghorn import config
 from staghorn.engine import donation, edits, tree
-from staghorn.engine.compiler_options import options
-from staghorn.engine.jax_internals import has_convolutions
+from staghorn.engine.checked_jit import CheckedJit
+from staghorn.engine.compiler_options import options_for
 from staghorn.engine.scope import Scope
 from staghorn.training.data import count_rows, unpack_x_y_sample_weight
 from staghorn.training.rowwise import rows_stay_apart
@@ -48,9 +48,9 @@ class Predictor:
                 return out
 
         program, self.struct = jax.make_jaxpr(traced, return_shape=True)(batch)
-        given = options(convolution=has_convolutions(program))
-        self.one = jax.jit(self._one, compiler_options=given)
-        self.many = jax.jit(self._many, static_argnums=(4, 5), compiler_options=given)
+        given = options_for(program)
+        self.one = CheckedJit(self._one, 2, given)
+        self.many = CheckedJit(self._many, 2, given, static_argnums=(4, 5))
         _check_rows(self.struct, jax.tree.leaves(batch)[0].shape[0])
         keyed = named(self.model.variables)
         known = {id(v) for v in keyed.values()}
@@ -150,7 +150,7 @@ class Again(NamedTuple):
     missing: int  # rows by which the batch was filled up
 
     def outputs(self, x: np.ndarray) -> Any:
-        out = self.predictor.run(self.predictor.one, _padded(x, self.missing))
+        out = self.predictor.run(self.predictor.one.program, _padded(x, self.missing))
         return _on_host(out, len(x))
 
 

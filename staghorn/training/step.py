@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from staghorn.engine.checked_jit import CheckedJit
 from staghorn.engine.compiler_options import options_for_loop
 from staghorn.engine.scope import Scope
 from staghorn.engine.variable import Variable
@@ -119,8 +120,8 @@ class Program:
         self.packed_struct = self.log_struct, jax.ShapeDtypeStruct((), np.int32)
         self.changing = {k: v for k, v in keyed.items() if id(v) in changed}
         self.fixed = {k: v for k, v in keyed.items() if id(v) not in changed}
-        self.run = jax.jit(self._run, donate_argnums=0, compiler_options=self.options)
-        self.run_rows = jax.jit(self._run_rows, donate_argnums=0, compiler_options=self.options)
+        self.run = CheckedJit(self._run, 2, self.options, donate_argnums=0)
+        self.run_rows = CheckedJit(self._run_rows, 2, self.options, donate_argnums=0)
 
     def _trace(self, keyed: dict[str, Variable], batch: Any, discovering: bool) -> tuple[Any, Any]:
         """Trace one step; return the Variables that it changed, and all that it touched."""

@@ -178,9 +178,41 @@ def test_convolution_op_may_be_overridden():
     np.testing.assert_allclose(doubled(x), 2 * plain(x), rtol=1e-4, atol=1e-5)
 
 
+# channels, filters, size along the last axis, kernel, strides, pads → outputs computed at once
+JOINED = {
+    "pictures": ((3, 16, 12, 3, 1, (1, 1)), 4),
+    "one channel": ((1, 64, 12, 3, 1, (1, 1)), 2),
+    "gray": ((1, 32, 28, 3, 1, (0, 0)), 2),
+    "few filters": ((40, 8, 12, 5, 1, (2, 2)), 4),
+    "few of both": ((16, 16, 8, 2, 1, (1, 2)), 2),
+    "strides": ((3, 32, 16, 3, 2, (0, 1)), 4),
+    "an odd width": ((3, 16, 9, 3, 1, (1, 1)), 1),
+    "many channels": ((32, 32, 12, 3, 1, (1, 1)), 1),
+    "one place": ((3, 16, 12, 1, 1, (0, 0)), 1),
+}
+
+
+@on_cpu
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("name", JOINED)
+def test_neighbouring_outputs_at_once_are_the_same_outputs(name, rank):
+    (channels, filters, size, width, stride, pads), count = JOINED[name]
+    others = (1,) * (rank - 1)
+    x, kernel = arrays(
+        (2, *(5 * n for n in others), size, channels),
+        (*(2 * n for n in others), width, channels, filters),
+    )
+    geometry = Geometry((*others, stride), (*((0, 1) for _ in others), pads), *[(1,) * rank] * 2)
+    assert convolution._neighbours(x, kernel, geometry) == count
+    wanted = convolution._general(x, kernel, geometry)
+    found = convolution._compute(x, kernel, **geometry._asdict())
+    # Sums of up to 800 products of about 1, in another order.
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_compiler_options_are_taken_by_this_jaxlib_or_left_out():
-    assert compiler_options.options() == {}
-    given = compiler_options.options(convolution=True)
+    assert compiler_options.options_for(jax.make_jaxpr(lambda x: x + 1)(1.0)) == {}
+    given = compiler_options.convolution_options()
     assert float(jax.jit(lambda x: x + 1, compiler_options=given)(1.0)) == 2.0
     assert not compiler_options.is_known("cpu", (("xla_cpu_no_such_option", "1"),))
 

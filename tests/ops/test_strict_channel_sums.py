@@ -7,7 +7,7 @@ import pytest
 
 import staghorn
 from staghorn import layers
-from staghorn.engine.jax_internals import has_convolutions
+from staghorn.engine.jax_internals import operations
 from staghorn.ops.channel_sums import FEWEST_ROWS, sum_rows, to_rows
 
 SHAPES = [(FEWEST_ROWS, 3), (4, 8, FEWEST_ROWS // 16, 5), (FEWEST_ROWS + 1, 7), (6, 2)]
@@ -78,4 +78,26 @@ def test_prediction_still_fills_up_a_smaller_batch():
     whole = model.predict(x, batch_size=16, verbose=0)
     assert model._executor["predict"][1]._fills is True
     np.testing.assert_allclose(whole, np.asarray(model(x)), rtol=1e-4, atol=1e-5)
-    assert not has_convolutions(jax.make_jaxpr(sum_rows)(x))
+    assert "staghorn_sum_rows" in operations(jax.make_jaxpr(sum_rows)(x))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_derivatives_of_moments_of_channels(shape):
+    x, direction = random(*shape), jnp.cos(random(*shape))
+
+    def with_ours(x):
+        mean, variance = staghorn.ops.moments(x, tuple(range(x.ndim - 1)))
+        return jnp.sum(jnp.sin(mean) + jnp.square(variance))
+
+    def with_plain(x):
+        axes = tuple(range(x.ndim - 1))
+        return jnp.sum(jnp.sin(jnp.mean(x, axes)) + jnp.square(jnp.var(x, axes)))
+
+    def kinds(fn):
+        gradient = jax.grad(fn)
+        twice = jax.jvp(gradient, (x,), (direction,))[1]
+        return gradient(x), twice, jax.jvp(fn, (x,), (direction,))[1]
+
+    for ours, wanted in zip(kinds(with_ours), kinds(with_plain), strict=True):
+        scale = float(jnp.max(jnp.abs(wanted)))
+        np.testing.assert_allclose(ours, wanted, rtol=1e-3, atol=1e-5 * scale)

@@ -157,9 +157,10 @@ def cached(model):
     """Number of things in the model's own caches, and of compiled forms of its programs."""
     held = dict(model._executor or {})
     programs = [entry[-1].program for mode, entry in held.items() if mode in ("train", "test")]
-    forms = sum(p.run._cache_size() + p.run_rows._cache_size() for p in programs)
+    forms = sum(p.run.program._cache_size() + p.run_rows.program._cache_size() for p in programs)
     if "predict" in held:
-        forms += held["predict"][-1].one._cache_size() + held["predict"][-1].many._cache_size()
+        predictor = held["predict"][-1]
+        forms += sum(p.program._cache_size() for p in (predictor.one, predictor.many))
     return len(held), forms
 
 
