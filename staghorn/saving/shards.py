@@ -151,7 +151,13 @@ def read_shards(path: Path) -> ShardedFile:
         CorruptFileError: a shard is missing or was changed.
         UnsafeFileError: a name leads elsewhere.
     """
-    return read_again_if_replaced(lambda: _read_once(path), path.read_bytes)
+    return read_again_if_replaced(lambda: _read_once(path), lambda: _version(path))
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Return what each writing of the list changes; its text may be one that it had before."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 def _read_once(path: Path) -> ShardedFile:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import staghorn
+from staghorn.saving import shards
 from staghorn.saving.errors import CorruptFileError, UnsafeFileError
 from tests.oracle import keras
 from tests.saving.kinds import KINDS, data_for, scramble, targets_for
@@ -134,6 +135,31 @@ def test_bad_lists(case, tmp_path):
         model.load_weights(tmp_path / LIST)
     for a, b in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_list_that_was_replaced_by_its_own_text_is_read_again(tmp_path, monkeypatch):
+    # Two writers: shards of the first are removed for those of the second, then written again.
+    path = tmp_path / "m.weights.json"
+    model = staghorn.Sequential([staghorn.Input((4,)), staghorn.layers.Dense(2)])
+    model.save_weights(path, max_shard_size=1)
+    read, tries = shards._read_once, []
+
+    def disturbed(path):
+        tries.append(path)
+        if len(tries) == 1:
+            copy = path.with_name("copy")
+            copy.write_bytes(path.read_bytes())
+            os.replace(copy, path)
+            raise CorruptFileError("a shard was not there")
+        return read(path)
+
+    monkeypatch.setattr(shards, "_read_once", disturbed)
+    wanted = [w.copy() for w in model.get_weights()]
+    scramble(model)
+    model.load_weights(path)
+    assert len(tries) == 2
+    for found, value in zip(model.get_weights(), wanted, strict=True):
+        np.testing.assert_array_equal(found, value)
 
 
 def test_keras_opens_a_list_without_shards_of_the_usual_names(tmp_path):
