@@ -3,9 +3,9 @@
 XLA's CPU backend (jaxlib 0.10.2) lets an operation write its result over an operand that it reads
 place by place, and asks that of one name of the operand only. Where it also reads the same array
 reshaped, under a second name, out of order, it reads what it has overwritten: no error, other
-numbers. Dense(8, "tanh"), Reshape, MaxPooling1D(3) trained that way, a step at a time right and in
-a loop wrong. Nothing tells XLA to look twice, so the compiled text is read: an operation that is
-given an array under two names. Such a program is compiled again, slower, without joining
+numbers. Dense(24, "tanh"), Reshape, MaxPooling2D((2, 4)) trained that way, a step at a time right
+and in a loop wrong. Nothing tells XLA to look twice, so the compiled text is read: an operation
+that is given an array under two names. Such a program is compiled again, slower, without joining
 operations. None of 5,000 programs of the common tests is one, nor any of the benchmarks'.
 """
 
@@ -87,11 +87,17 @@ class CheckedJit:
         except jax.errors.JaxRuntimeError:  # options win time; they must not cost a program
             if not self._options:
                 raise
-            self._options, self.program = {}, self._made({})
+            self._options = {}
+            self._replace({})
             compiled = self.program.lower(*args).compile()
         if overwrites(compiled.as_text() or ""):
             skipped = ",".join(filter(None, (self._options.get(_SKIP), "fusion")))
-            self.program = self._made({**self._options, _SKIP: skipped})
+            self._replace({**self._options, _SKIP: skipped})
+
+    def _replace(self, options: dict[str, str]) -> None:
+        """Compile with other options from now on; what was looked at before is looked at again."""
+        self.program = self._made(options)
+        self._forms.clear()
 
 
 def overwrites(text: str) -> bool:

@@ -27,6 +27,9 @@ __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
 # An unrolled sum over more kernel places than this costs more to compile than it wins.
 _UNROLLED = 64
+# Kernels of more places are computed one output at a time: a kernel's gradient slides one as large
+# as the image, to which there is nothing to add.
+_LARGEST_JOINED = 64
 
 
 class Geometry(NamedTuple):
@@ -127,7 +130,9 @@ def _neighbours(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> int:
     """
     *places, inside, outside = kernel.shape
     plain = geometry.groups == geometry.dilation[-1] == geometry.input_dilation[-1] == 1
-    if not plain or x.dtype != jnp.float32 or places[-1] == 1 or math.prod(places) > _UNROLLED:
+    if not plain or x.dtype != jnp.float32 or places[-1] == 1:
+        return 1
+    if math.prod(places) > _LARGEST_JOINED:
         return 1
     if outside <= 8 or (inside <= 4 and outside <= 32):
         most = 4
