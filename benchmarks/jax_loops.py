@@ -51,9 +51,14 @@ def dense(layers, x):
     return x @ layers[-1][0] + layers[-1][1]
 
 
-def conv(x, kernel, strides=1, padding="SAME"):
+def conv(x, kernel, strides=1, padding="SAME", groups=1):
     return lax.conv_general_dilated(
-        x, kernel, (strides, strides), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x,
+        kernel,
+        (strides, strides),
+        padding,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
     )
 
 
@@ -293,6 +298,50 @@ def residual_cnn(seed):
     params = ((make.kernel(3, 3, 3, 16), jnp.zeros(16)), params, make.dense(64, 10))
     options = {"moving": moving, "by_step": CONVOLUTION}
     return _trained_on(seed, model, params, *data.pictures(), 64, crossentropy, **options)
+
+
+def autoencoder(seed):
+    make = Maker(seed)
+
+    def model(params, moving, x, key):
+        x = x[..., None]  # (batch, 28, 28, 1)
+        for kernel, bias in params[:2]:
+            x = jax.nn.relu(conv(x, kernel, 2) + bias)
+        for kernel, bias in params[2:4]:
+            x = jax.nn.relu(lax.conv_transpose(x, kernel, (2, 2), "SAME") + bias)
+        kernel, bias = params[4]
+        return jax.nn.sigmoid(conv(x, kernel) + bias)[..., 0], moving
+
+    def loss(out, y):
+        return jnp.square(out - y).mean(), jnp.zeros(())
+
+    widths = ((1, 16), (16, 32), (32, 32), (32, 16), (16, 1))
+    params = tuple((make.kernel(3, 3, a, b), jnp.zeros(b)) for a, b in widths)
+    x = data.mnist(2560)[0]
+    return _trained_on(seed, model, params, x, x, 128, loss, by_step=CONVOLUTION)
+
+
+def separable_cnn(seed):
+    make, widths = Maker(seed), ((32, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2))
+
+    def norms(*sizes):
+        return [(jnp.ones(n), jnp.zeros(n)) for n in sizes]
+
+    def model(params, moving, x, key):
+        (kernel, bias), blocks, last = params
+        x, after = jax.nn.relu(conv(x, kernel) + bias), []
+        for (a, _, strides), (deep, wide, scales), old in zip(widths, blocks, moving, strict=True):
+            x, first = batch_norm(conv(x, deep, strides, groups=a), scales[0], old[0], key)
+            x, second = batch_norm(conv(jax.nn.relu(x), wide), scales[1], old[1], key)
+            x = jax.nn.relu(x)
+            after.append([first, second])
+        return dense(last, x.mean((1, 2))), after
+
+    blocks = [(make.kernel(3, 3, 1, a), make.kernel(1, 1, a, b), norms(a, b)) for a, b, _ in widths]
+    moving = [[(jnp.zeros(n), jnp.ones(n)) for n in (a, b)] for a, b, _ in widths]
+    params = ((make.kernel(3, 3, 3, 32), jnp.zeros(32)), blocks, make.dense(256, 10))
+    options = {"moving": moving, "by_step": CONVOLUTION}
+    return _trained_on(seed, model, params, *data.pictures(1600), 64, crossentropy, **options)
 
 
 def _lstm(params, x, reverse=False):

@@ -140,6 +140,42 @@ def residual_cnn(lib, compile_options):
     return _trained_on(lib.Model(inputs, outputs), *data.pictures(), 64, loss, compile_options)
 
 
+def autoencoder(lib, compile_options):
+    layers, options = lib.layers, {"strides": 2, "padding": "same", "activation": "relu"}
+    model = lib.Sequential(
+        [
+            lib.Input((28, 28)),
+            layers.Reshape((28, 28, 1)),
+            layers.Conv2D(16, 3, **options),
+            layers.Conv2D(32, 3, **options),
+            layers.Conv2DTranspose(32, 3, **options),
+            layers.Conv2DTranspose(16, 3, **options),
+            layers.Conv2D(1, 3, padding="same", activation="sigmoid"),
+            layers.Reshape((28, 28)),
+        ]
+    )
+    x = data.mnist(2560)[0]
+    return _trained_on(model, x, x, 128, "mse", compile_options)
+
+
+def separable_cnn(lib, compile_options):
+    layers = lib.layers
+
+    def block(x, filters, strides):
+        x = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+        x = layers.Conv2D(filters, 1, use_bias=False)(x)
+        return layers.ReLU()(layers.BatchNormalization()(x))
+
+    inputs = lib.Input((32, 32, 3))
+    x = layers.ReLU()(layers.Conv2D(32, 3, padding="same")(inputs))
+    for filters, strides in ((64, 1), (128, 2), (128, 1), (256, 2)):
+        x = block(x, filters, strides)
+    outputs = layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    loss = "sparse_categorical_crossentropy"
+    return _trained_on(lib.Model(inputs, outputs), *data.pictures(1600), 64, loss, compile_options)
+
+
 def _recurrent(lib, compile_options, layer):
     model = lib.Sequential(
         [
@@ -297,6 +333,12 @@ PROGRAMS = {
     ),
     "residual_cnn": Program(
         residual_cnn, "residual CNN on 32 x 32 x 3, batch 64", 50, (1, 3), 1, {"best": 1.0}
+    ),
+    "autoencoder": Program(
+        autoencoder, "convolutional autoencoder, batch 128", 20, (1, 3), 1, {"best": 1.0}
+    ),
+    "separable_cnn": Program(
+        separable_cnn, "depthwise separable CNN, batch 64", 25, (1, 3), 1, {"best": 1.0}
     ),
     "lstm": Program(lstm, "Embedding, LSTM, batch 32", 100, (1, 5), 1, {"best": 1.3}),
     "gru": Program(gru, "Embedding, GRU, batch 32", 100, (1, 5), 1, {"best": 1.3}),

@@ -17,7 +17,7 @@ from benchmarks import data
 def keras_like(model):
     """Give a model the initial values that Keras's layers have."""
     for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d):
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -197,6 +197,40 @@ def residual_cnn(seed):
 
     x, y = data.pictures()
     x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))  # (n, 3, 32, 32), as PyTorch has them
+    return _trained_on(seed, make, x, y.astype("int64"), 64, F.cross_entropy)
+
+
+def autoencoder(seed):
+    def make():
+        return nn.Sequential(
+            nn.Unflatten(1, (1, 28)),
+            *(nn.Conv2d(1, 16, 3, 2, padding=1), nn.ReLU()),
+            *(nn.Conv2d(16, 32, 3, 2, padding=1), nn.ReLU()),
+            *(nn.ConvTranspose2d(32, 32, 3, 2, padding=1, output_padding=1), nn.ReLU()),
+            *(nn.ConvTranspose2d(32, 16, 3, 2, padding=1, output_padding=1), nn.ReLU()),
+            *(nn.Conv2d(16, 1, 3, padding=1), nn.Sigmoid()),
+            nn.Flatten(1, 2),
+        )
+
+    x = data.mnist(2560)[0]
+    return _trained_on(seed, make, x, x, 128, F.mse_loss)
+
+
+def separable_cnn(seed):
+    def block(a, b, strides):
+        deep = nn.Conv2d(a, a, 3, strides, padding=1, groups=a, bias=False)
+        first = (deep, nn.BatchNorm2d(a, eps=1e-3, momentum=0.01), nn.ReLU())
+        wide = nn.Conv2d(a, b, 1, bias=False)
+        return nn.Sequential(*first, wide, nn.BatchNorm2d(b, eps=1e-3, momentum=0.01), nn.ReLU())
+
+    def make():
+        first = (nn.Conv2d(3, 32, 3, padding=1), nn.ReLU())
+        blocks = (block(32, 64, 1), block(64, 128, 2), block(128, 128, 1), block(128, 256, 2))
+        last = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 10))
+        return nn.Sequential(*first, *blocks, *last)
+
+    x, y = data.pictures(1600)
+    x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
     return _trained_on(seed, make, x, y.astype("int64"), 64, F.cross_entropy)
 
 

@@ -20,6 +20,18 @@ def is_float(x):
     return jnp.issubdtype(jnp.asarray(x).dtype, jnp.floating)
 
 
+def half_tolerance(dtype, largest):
+    """Return how far numbers drawn by XLA may be from the same in NumPy: one unit of the largest.
+
+    On CPUs that calculate with float16 XLA multiplies and adds at once, without rounding in between
+    (300 * 300 - 60000 is finite); on others it rounds after each operation, as NumPy does.
+    """
+    if dtype != "float16":
+        return 0.0
+    found = jax.jit(lambda a: a * a - 60000)(jnp.float16(300))
+    return float(np.spacing(np.float16(largest))) if np.isfinite(found) else 0.0
+
+
 def plain(x):
     """An array, Variable or number as a NumPy array (halves as float32, so that they compare)."""
     x = x.value if isinstance(x, (Variable, keras.Variable)) else x

@@ -11,7 +11,7 @@ import pytest
 import staghorn
 from staghorn import random
 from staghorn.engine import threefry
-from tests.oracle import keras
+from tests.oracle import half_tolerance, keras
 
 KEY = np.array([123456789, 42], np.uint32)
 SHAPES = [(), (1,), (7,), (3, 5), (2, 3, 4), (0, 3), (threefry.BLOCK + 3,)]
@@ -50,7 +50,8 @@ def test_counter_carries_into_the_high_word():
 def test_uniform_equals_jax(dtype, bounds):
     ours = threefry.uniform(KEY, (5000,), dtype, *bounds)
     theirs = jax.random.uniform(jnp.array(KEY), (5000,), jnp.dtype(dtype), *bounds)
-    np.testing.assert_array_equal(ours, np.asarray(theirs))
+    atol = half_tolerance(dtype, max(map(abs, bounds)))
+    np.testing.assert_allclose(np.float32(ours), np.float32(theirs), rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -60,7 +61,9 @@ def test_normals_equal_jax(dtype, name):
     ours = getattr(threefry, name)(KEY, *arguments, (200, 300), dtype)
     theirs = getattr(jax.random, name)(jnp.array(KEY), *arguments, (200, 300), jnp.dtype(dtype))
     assert ours.dtype == theirs.dtype
-    np.testing.assert_allclose(ours.astype("float32"), np.float32(theirs), rtol=1e-6, atol=1e-7)
+    # The inverse of the error function is steep where a truncated normal ends.
+    atol = 1e-7 + 4 * half_tolerance(dtype, 2.0)
+    np.testing.assert_allclose(np.float32(ours), np.float32(theirs), rtol=1e-6, atol=atol)
 
 
 @pytest.mark.parametrize("name", ["uniform", "normal", "truncated_normal"])

@@ -8,9 +8,8 @@ recognised kind again: all derivatives, forward, reverse and repeated, stay fast
 """
 
 import functools
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,151 +20,26 @@ from staghorn import config
 from staghorn.engine.compiler_options import convolution_options
 from staghorn.engine.registry import suggestion
 from staghorn.engine.symbolic import op
+from staghorn.ops.convolution_forms import (
+    Geometry,
+    compute,
+    cropped,
+    general,
+    gradient_by_places,
+    merged_groups,
+    sums_places,
+    unrolls,
+)
 from staghorn.ops.core import as_array, computed_once
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
-
-# An unrolled sum over more kernel places than this costs more to compile than it wins.
-_UNROLLED = 64
-# Kernels of more places are computed one output at a time: a kernel's gradient slides one as large
-# as the image, to which there is nothing to add.
-_LARGEST_JOINED = 64
-
-
-class Geometry(NamedTuple):
-    """How a kernel slides: for each output place o, kernel place k and input place i
-
-    i * input_dilation + before = o * stride + k * dilation,
-
-    where `before` is the first of the two paddings.
-    """
-
-    strides: tuple[int, ...]
-    pads: tuple[tuple[int, int], ...]
-    input_dilation: tuple[int, ...]
-    dilation: tuple[int, ...]
-    groups: int = 1
-
-
-def _layout(rank: int, channels_first: bool = False) -> jax.lax.ConvDimensionNumbers:
-    last = (0, rank + 1, *range(1, rank + 1))
-    image = tuple(range(rank + 2)) if channels_first else last
-    return jax.lax.ConvDimensionNumbers(image, (rank + 1, rank, *range(rank)), image)
-
-
-def _general(
-    x: jax.Array, kernel: jax.Array, geometry: Geometry, channels_first: bool = False
-) -> jax.Array:
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        geometry.strides,
-        geometry.pads,
-        lhs_dilation=geometry.input_dilation,
-        rhs_dilation=geometry.dilation,
-        dimension_numbers=_layout(x.ndim - 2, channels_first),
-        feature_group_count=geometry.groups,
-    )
 
 
 # --- the primitive --------------------------------------------------------------------------------
 
 
-def _unrolls(kernel: jax.Array, groups: int) -> bool:
-    """Say whether the sum over kernel places is done place by place, as one fused loop.
-
-    XLA has no fast form for groups with one channel on one side: depthwise (32, 32, 32, 32),
-    3 x 3: 20 ms, unrolled 1.0 ms. For an image with 1 channel it would be a little faster alone
-    (0.9 ms instead of 1.2), but XLA then computes the sum anew inside each operation that reads
-    it: a step of a small CNN took 32 ms instead of 24.
-    """
-    *places, inside, outside = kernel.shape
-    terms = math.prod(places) * inside
-    single = inside == 1 or outside == groups
-    return groups > 1 and single and terms <= _UNROLLED
-
-
-def _unrolled(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """Sum over kernel places of a slice of the input times a row of the kernel."""
-    strides, pads, input_dilation, dilation, groups = geometry
-    *places, inside, outside = kernel.shape
-    kind = x.dtype
-    wide = jnp.float32 if kind in (jnp.float16, jnp.bfloat16) else kind
-    padding = [(0, 0, 0), *((a, b, d - 1) for (a, b), d in zip(pads, input_dilation, strict=True))]
-    x = jax.lax.pad(x, jnp.zeros((), kind), [*padding, (0, 0, 0)]).astype(wide)
-    batch, *sizes, _ = x.shape
-    x = jnp.reshape(x, (batch, *sizes, groups, inside))
-    rows = jnp.reshape(kernel, (-1, inside, groups, outside // groups)).astype(wide)
-    steps = zip(sizes, places, strides, dilation, strict=True)
-    out = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in steps]
-    total: Any = None
-    for row, place in zip(rows, _places(places), strict=True):
-        first = [k * d for k, d in zip(place, dilation, strict=True)]
-        last = [f + s * (o - 1) + 1 for f, s, o in zip(first, strides, out, strict=True)]
-        window = jax.lax.slice(
-            x, (0, *first, 0, 0), (batch, *last, groups, inside), (1, *strides, 1, 1)
-        )  # (batch, ..., groups, inside)
-        for channel in range(inside):
-            weights = jnp.reshape(row[channel], (1,) * (len(out) + 1) + row.shape[1:])
-            term = window[..., channel : channel + 1] * weights
-            total = term if total is None else total + term
-    return jnp.reshape(total, (batch, *out, outside)).astype(kind)
-
-
-def _places(sizes: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return the index of each place of a kernel, the last axis running fastest."""
-    return [
-        tuple(n // math.prod(sizes[axis + 1 :]) % sizes[axis] for axis in range(len(sizes)))
-        for n in range(math.prod(sizes))
-    ]
-
-
-def _neighbours(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> int:
-    """Say how many neighbouring outputs of the last axis are computed as one wider output.
-
-    Few channels fill the CPU's kernels badly. (64, 32, 32, channels), 3 x 3, in ms, with 1, 2 and
-    4 outputs at once: 1 -> 32: 0.95, 0.63, 0.57; 3 -> 16: 1.12, 0.74, 0.69; 16 -> 16: 1.37, 1.16,
-    1.52; 16 -> 32: 1.85, 1.98, 2.66. The sums are the same, with zeros added: a value that is not
-    finite reaches up to 3 outputs to its side.
-    """
-    *places, inside, outside = kernel.shape
-    plain = geometry.groups == geometry.dilation[-1] == geometry.input_dilation[-1] == 1
-    if not plain or x.dtype != jnp.float32 or places[-1] == 1:
-        return 1
-    if math.prod(places) > _LARGEST_JOINED:
-        return 1
-    if outside <= 8 or (inside <= 4 and outside <= 32):
-        most = 4
-    elif max(inside, outside) <= 16 or (inside == 1 and outside <= 64):
-        most = 2
-    else:
-        return 1
-    width = (x.shape[-2] + sum(geometry.pads[-1]) - places[-1]) // geometry.strides[-1] + 1
-    return math.gcd(width, most)
-
-
-def _joined(x: jax.Array, kernel: jax.Array, geometry: Geometry, count: int) -> jax.Array:
-    """Convolve with `count` copies of the kernel, each one stride further, as filters of one."""
-    stride = geometry.strides[-1]
-    sides: list = [(0, 0, 0)] * kernel.ndim
-    copies = []
-    for number in range(count):
-        sides[-3] = (number * stride, (count - 1 - number) * stride, 0)
-        copies.append(jax.lax.pad(kernel, jnp.zeros((), kernel.dtype), sides))
-    wide = jnp.concatenate(copies, axis=-1)  # (..., width + (count - 1) * stride, in, count * out)
-    strides = (*geometry.strides[:-1], count * stride)
-    y = _general(x, wide, geometry._replace(strides=strides))
-    return jnp.reshape(y, (*y.shape[:-2], y.shape[-2] * count, kernel.shape[-1]))
-
-
 def _compute(x: jax.Array, kernel: jax.Array, **parameters: Any) -> jax.Array:
-    geometry = Geometry(**parameters)
-    if _unrolls(kernel, geometry.groups):
-        return _unrolled(x, kernel, geometry)
-    count = _neighbours(x, kernel, geometry)
-    if count > 1:
-        return _joined(x, kernel, geometry, count)
-    return _general(x, kernel, geometry)
+    return compute(x, kernel, Geometry(**parameters))
 
 
 @functools.cache
@@ -176,7 +50,7 @@ def _compiled() -> Any:
 
 def _abstract(x: Any, kernel: Any, **parameters: Any) -> Any:
     spec = jax.eval_shape(
-        functools.partial(_general, geometry=Geometry(**parameters)),
+        functools.partial(general, geometry=Geometry(**parameters)),
         *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, kernel)),
     )
     return x.update(shape=spec.shape, dtype=spec.dtype, weak_type=False)
@@ -214,24 +88,55 @@ def _kernel_transpose(dy: Any, x: jax.Array, kernel: Any, **parameters: Any) -> 
 
     Each input channel becomes one image with as many channels as there were images.
     """
-    strides, pads, input_dilation, dilation, groups = Geometry(**parameters)
+    geometry = Geometry(**parameters)
+    strides, pads, input_dilation, dilation, groups = geometry
     if type(dy) is ad.Zero:
         return ad.Zero(kernel.aval)
-    batch, *sizes, channels = x.shape
+    if sums_places(kernel.aval.shape, groups):
+        return gradient_by_places(dy, x, kernel.aval.shape, geometry)
+    # Without this XLA computes both once more, in the order of the transposed arrays.
+    x, dy = computed_once(x, dy)
+    if max(input_dilation) > 1 and max(strides) == 1:
+        return _kernel_of_spread(dy, x, kernel.aval.shape, geometry)
     new_pads = []
     for axis, (before, _) in enumerate(pads):
         wanted = (kernel.aval.shape[axis] - 1) * dilation[axis] + 1
         wanted += (dy.shape[axis + 1] - 1) * strides[axis]
-        there = (sizes[axis] - 1) * input_dilation[axis] + 1
+        there = (x.shape[axis + 1] - 1) * input_dilation[axis] + 1
         new_pads.append((before, wanted - there - before))
-    # Without this XLA computes both once more, in the order of the transposed arrays.
-    x, dy = computed_once(x, dy)
-    parts = jnp.reshape(x, (batch, *sizes, groups, channels // groups))
-    images = jnp.swapaxes(parts, 0, -1)  # (inside, ..., groups, batch)
-    images = jnp.reshape(images, (channels // groups, *sizes, groups * batch))
-    geometry = Geometry(dilation, tuple(new_pads), input_dilation, strides, groups)
-    gradient = _bind(images, jnp.moveaxis(dy, 0, -2), geometry)  # (inside, ..., out)
+    slid = Geometry(dilation, tuple(new_pads), input_dilation, strides, groups)
+    gradient = _bind(_channels_as_images(x, groups), jnp.moveaxis(dy, 0, -2), slid)
     return jnp.moveaxis(gradient, 0, -2)
+
+
+def _kernel_of_spread(
+    dy: jax.Array, x: jax.Array, shape: tuple[int, ...], geometry: Geometry
+) -> jax.Array:
+    """The kernel's gradient where the input is spread: the input slides over the output's gradient.
+
+    Spread, it would be an image under a kernel as large, for which XLA has only nested loops:
+    (16, 32, 32, 32) -> 64, 3 x 3, spread by 2: 1300 ms, so 11.
+    """
+    _, pads, input_dilation, dilation, groups = geometry
+    *places, inside, outside = shape
+    new_pads = []
+    for axis, (before, _) in enumerate(pads):
+        reach = (places[axis] - 1) * dilation[axis]
+        wanted = reach + 1 + (x.shape[axis + 1] - 1) * input_dilation[axis]
+        new_pads.append((reach - before, wanted - dy.shape[axis + 1] - (reach - before)))
+    slid = Geometry(dilation, tuple(new_pads), (1,) * len(places), input_dilation, groups)
+    gradient = _bind(_channels_as_images(dy, groups), jnp.moveaxis(x, 0, -2), slid)
+    # (out, ..., groups * in), its places in reverse
+    gradient = jnp.flip(gradient, range(1, len(places) + 1))
+    gradient = jnp.reshape(gradient, (outside // groups, *places, groups, inside))
+    return jnp.reshape(jnp.swapaxes(jnp.moveaxis(gradient, 0, -1), -3, -2), shape)
+
+
+def _channels_as_images(x: jax.Array, groups: int) -> jax.Array:
+    """(batch, ..., channels) → (channels / groups, ..., groups * batch)."""
+    batch, *sizes, channels = x.shape
+    parts = jnp.reshape(x, (batch, *sizes, groups, channels // groups))
+    return jnp.reshape(jnp.swapaxes(parts, 0, -1), (channels // groups, *sizes, groups * batch))
 
 
 def _batched(arrays: tuple, axes: tuple, **parameters: Any) -> tuple:
@@ -242,7 +147,7 @@ def _batched(arrays: tuple, axes: tuple, **parameters: Any) -> tuple:
         joined = jnp.reshape(x, (-1, *x.shape[2:]))
         y = _bind(joined, kernel, Geometry(**parameters))
         return jnp.reshape(y, (*x.shape[:2], *y.shape[1:])), 0
-    plain = functools.partial(_general, geometry=Geometry(**parameters))
+    plain = functools.partial(general, geometry=Geometry(**parameters))
     return jax.vmap(plain, in_axes=axes)(x, kernel), 0
 
 
@@ -255,25 +160,11 @@ mlir.register_lowering(convolution_p, mlir.lower_fun(_compute, multiple_results=
 
 
 def _bind(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    x, geometry = _cropped(x, geometry)
-    return convolution_p.bind(x, kernel, **geometry._asdict())
-
-
-def _cropped(x: jax.Array, geometry: Geometry) -> tuple[jax.Array, Geometry]:
-    """Turn negative padding into a slice, where the input is not spread."""
-    pads = geometry.pads
-    least = [
-        min(p, 0) if d == 1 else 0
-        for pad, d in zip(pads, geometry.input_dilation, strict=True)
-        for p in pad
-    ]
-    if not any(least):
-        return x, geometry
-    cuts = list(zip(least[::2], least[1::2], strict=True))
-    places = zip(cuts, x.shape[1:-1], strict=True)
-    x = x[:, *(slice(-a, n + b) for (a, b), n in places)]
-    rest = tuple((p - a, q - b) for (p, q), (a, b) in zip(pads, cuts, strict=True))
-    return x, geometry._replace(pads=rest)
+    x, geometry = cropped(x, geometry)
+    y = convolution_p.bind(x, kernel, **geometry._asdict())
+    # XLA would compute an unrolled sum anew inside each operation that reads it: with it, an epoch
+    # of a CNN with depthwise convolutions takes twice as long.
+    return computed_once(y)[0] if unrolls(kernel, geometry.groups) else y
 
 
 # --- choosing a form ------------------------------------------------------------------------------
@@ -300,13 +191,14 @@ def _convolve(
     x: jax.Array, kernel: jax.Array, geometry: Geometry, channels_first: bool
 ) -> jax.Array:
     if jax.default_backend() != "cpu":
-        return _general(x, kernel, geometry, channels_first)
+        return general(x, kernel, geometry, channels_first)
     if channels_first:
         x = jnp.moveaxis(x, 1, -1)
     if _is_product(x, kernel, geometry):
         y = _product(x, kernel, geometry.strides)
     else:
-        y = _bind(x, kernel, geometry)
+        kernel, groups = merged_groups(kernel, geometry.groups)
+        y = _bind(x, kernel, geometry._replace(groups=groups))
     return jnp.moveaxis(y, -1, 1) if channels_first else y
 
 

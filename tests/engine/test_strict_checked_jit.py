@@ -174,3 +174,38 @@ def test_the_smallest_convolutions_train_in_a_loop(after):
         fitted = one.fit(x, x[:, 0, :1], batch_size=2, epochs=2, shuffle=False, verbose=0)
         losses.append(fitted.history["loss"])
     np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+TWO_NAMES = """
+  %kernel = f32[3,3,8,1]{{3,2,1,0}} parameter(0)
+  %rows = f32[9,8]{{1,0}} bitcast(%kernel)
+  %sum = {result} fusion(%rows, %kernel), kind=kLoop, calls=%fused
+"""
+
+
+@pytest.mark.parametrize(
+    ("result", "found"),
+    [
+        ("f32[9,8]{1,0}", True),
+        ("s32[72]{0}", True),
+        ("(f32[4]{0}, f32[8,9]{1,0})", True),
+        ("f32[16,8]{1,0}", False),
+        ("f16[9,8]{1,0}", False),
+        ("pred[72]{0}", False),
+    ],
+)
+def test_only_a_result_of_an_arrays_size_is_written_over_it(result, found):
+    assert overwrites(TWO_NAMES.format(result=result)) is found
+
+
+def test_a_depthwise_convolution_is_not_taken_for_one():
+    layer = staghorn.layers.DepthwiseConv2D(3, padding="same")
+    x = jnp.ones((8, 6, 6, 4))
+    layer.build(x.shape)
+
+    def loss(weights, x):
+        return jnp.sum(jnp.tanh(layer.stateless_call(weights, [], x)[0]))
+
+    weights = [layer.kernel.value, layer.bias.value]
+    compiled = jax.jit(jax.grad(loss, (0, 1))).lower(weights, x).compile()
+    assert not overwrites(compiled.as_text())

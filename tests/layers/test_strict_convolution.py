@@ -9,8 +9,8 @@ import pytest
 
 import staghorn
 from staghorn.engine import compiler_options
-from staghorn.ops import convolution
-from staghorn.ops.convolution import Geometry
+from staghorn.ops import convolution, convolution_forms
+from staghorn.ops.convolution_forms import Geometry
 
 on_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="forms for the CPU")
 
@@ -37,10 +37,65 @@ GEOMETRIES = {
     "transposed": ((2, 4, 3, 3), (3, 3, 3, 4), Geometry((1, 1), ((2, 1),) * 2, (2, 3), (1, 1))),
     "cropped": ((2, 9, 8, 3), (2, 2, 3, 4), Geometry((2, 1), ((-1, 2),) * 2, (1, 1), (1, 1))),
     "line": ((2, 9, 4), (3, 2, 6), Geometry((2,), ((2, 0),), (1,), (1,), 2)),
+    "depthwise, spread": (
+        (8, 3, 4, 3),
+        (3, 2, 1, 6),
+        Geometry((1, 1), ((1, 2), (2, -1)), (2, 1), (1, 2), 3),
+    ),
+    "spread, groups": (
+        (2, 4, 3, 4),
+        (3, 2, 2, 6),
+        Geometry((1, 1), ((2, 1), (1, 2)), (2, 3), (1, 1), 2),
+    ),
+    "spread, few places": (
+        (2, 3, 4, 3),
+        (2, 1, 3, 8),
+        Geometry((1, 1), ((1, 2), (0, 3)), (3, 2), (1, 1)),
+    ),
+    "spread, cropped": (
+        (2, 5, 4, 3),
+        (3, 4, 3, 4),
+        Geometry((1, 1), ((-1, 2), (3, -2)), (2, 2), (1, 1)),
+    ),
+    "both spread": (
+        (2, 5, 4, 3),
+        (2, 3, 3, 4),
+        Geometry((1, 1), ((2, 3), (4, 1)), (2, 3), (3, 2)),
+    ),
+    "spread, one filter": (
+        (2, 4, 3, 3),
+        (3, 3, 3, 1),
+        Geometry((1, 1), ((2, 1),) * 2, (2, 1), (1, 1)),
+    ),
+    "spread, strides": (
+        (2, 4, 3, 3),
+        (3, 3, 3, 4),
+        Geometry((2, 1), ((2, 1),) * 2, (3, 2), (1, 1)),
+    ),
     "volume": (
         (1, 4, 5, 3, 2),
         (2, 3, 1, 2, 3),
         Geometry((1, 2, 1), ((0, 1),) * 3, (1, 1, 1), (1, 1, 1)),
+    ),
+    "volume, strides, groups": (
+        (2, 6, 4, 3, 4),
+        (3, 2, 1, 2, 6),
+        Geometry((2, 1, 1), ((1, 2), (0, 1), (0, 0)), (1, 1, 1), (1, 2, 1), 2),
+    ),
+    "volume, dilation": (
+        (2, 5, 4, 3, 2),
+        (2, 3, 2, 2, 3),
+        Geometry((1, 1, 1), ((2, -1), (1, 1), (0, 1)), (1, 1, 1), (3, 1, 2)),
+    ),
+    "volume, spread": (
+        (1, 2, 3, 2, 2),
+        (3, 2, 3, 2, 3),
+        Geometry((1, 1, 1), ((2, 1), (1, 1), (2, 2)), (2, 1, 2), (1, 1, 1)),
+    ),
+    "volume, as deep as its kernel": (
+        (2, 3, 4, 3, 4),
+        (3, 2, 2, 2, 4),
+        Geometry((1, 1, 1), ((0, 0), (0, 1), (1, 1)), (1, 1, 1), (1, 1, 1), 2),
     ),
 }
 
@@ -71,7 +126,7 @@ def test_derivatives_of_both_orders_and_directions_equal_those_of_jax(name):
         )
 
     ours = jax.jit(lambda: all_of(lambda a, b: convolution._bind(a, b, geometry)))()
-    theirs = jax.jit(lambda: all_of(lambda a, b: convolution._general(a, b, geometry)))()
+    theirs = jax.jit(lambda: all_of(lambda a, b: convolution_forms.general(a, b, geometry)))()
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
@@ -121,6 +176,67 @@ def test_a_training_loop_has_only_convolutions_that_xla_knows(name):
     assert text.count(" convolution(") == 3  # forward and two gradients
     assert "batch_group_count" not in text
     assert "rhs_reversal" not in text
+
+
+# What XLA computes with nested loops or slow kernels, in a forward pass or in a gradient.
+SLOW = {
+    "strides": (lambda: staghorn.layers.Conv2D(8, 3, strides=2), (9, 9, 3)),
+    "transposed": (lambda: staghorn.layers.Conv2DTranspose(8, 3, strides=2), (5, 5, 3)),
+    "transposed line": (lambda: staghorn.layers.Conv1DTranspose(4, 3, strides=4), (5, 3)),
+    "volume": (lambda: staghorn.layers.Conv3D(4, 3, padding="same"), (5, 4, 4, 3)),
+    "volume, strides": (lambda: staghorn.layers.Conv3D(4, 3, strides=2), (7, 5, 5, 3)),
+    "volume, dilation": (lambda: staghorn.layers.Conv3D(4, 3, dilation_rate=2), (7, 6, 6, 3)),
+    "transposed volume": (lambda: staghorn.layers.Conv3DTranspose(1, 3, strides=2), (3, 3, 3, 3)),
+    "many groups": (lambda: staghorn.layers.Conv2D(32, 3, groups=16), (6, 6, 32)),
+    "depthwise": (lambda: staghorn.layers.DepthwiseConv2D(3, strides=2), (8, 8, 4)),
+}
+
+
+@on_cpu
+@pytest.mark.parametrize("name", SLOW)
+def test_no_step_has_a_convolution_that_is_slow(name):
+    make, shape = SLOW[name]
+    layer = make()
+    (x,) = arrays((4, *shape))
+    layer(x)
+    weights = [v.value for v in layer.trainable_variables]
+
+    def loss(weights, x):
+        return weighted(layer.stateless_call(weights, [], x)[0])
+
+    text = jax.jit(jax.grad(loss, (0, 1))).lower(weights, x).as_text(dialect="hlo")
+    assert "lhs_dilate" not in text
+    assert "feature_group_count" not in text
+    assert {len(labels.split("_")[0]) for labels in layouts(text)} <= {3, 4}  # lines and pictures
+
+
+# channels, filters, groups, kernel → groups that are left
+GROUPS = {
+    "few channels": ((12, 8, 4, 3), 1),
+    "many channels": ((96, 96, 24, 2), 6),
+    "no divisor": ((70, 28, 14, 2), 7),
+    "wide groups": ((96, 6, 3, 2), 3),
+    "depthwise": ((6, 6, 6, 3), 6),
+    "depthwise, many places": ((6, 12, 6, 9), 1),
+}
+
+
+@on_cpu
+@pytest.mark.parametrize("name", GROUPS)
+def test_merged_groups_are_the_same_groups(name):
+    (channels, filters, groups, places), left = GROUPS[name]
+    x, kernel = arrays((2, 10, 9, channels), (places, places, channels // groups, filters))
+    assert convolution_forms.merged_groups(kernel, groups)[1] == left
+    geometry = Geometry((1, 2), ((0, 0),) * 2, (1, 1), (1, 1), groups)
+
+    def results(convolve):
+        gradients = jax.grad(lambda a, b: weighted(convolve(a, b)), (0, 1))(x, kernel)
+        return convolve(x, kernel), *gradients
+
+    ours = results(lambda a, b: staghorn.ops.conv(a, b, strides=(1, 2)))
+    theirs = results(lambda a, b: convolution_forms.general(a, b, geometry))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
 @on_cpu
@@ -203,8 +319,8 @@ def test_neighbouring_outputs_at_once_are_the_same_outputs(name, rank):
         (*(2 * n for n in others), width, channels, filters),
     )
     geometry = Geometry((*others, stride), (*((0, 1) for _ in others), pads), *[(1,) * rank] * 2)
-    assert convolution._neighbours(x, kernel, geometry) == count
-    wanted = convolution._general(x, kernel, geometry)
+    assert convolution_forms._neighbours(x, kernel, geometry) == count
+    wanted = convolution_forms.general(x, kernel, geometry)
     found = convolution._compute(x, kernel, **geometry._asdict())
     # Sums of up to 800 products of about 1, in another order.
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
