@@ -137,6 +137,18 @@ def layouts(program):
     return re.findall(r"dim_labels=(\w+->\w+)", program)
 
 
+def training(layer, shape):
+    """The gradient of a loss by a layer's weights and its input, and both."""
+    (x,) = arrays(shape)
+    layer(x)
+    weights = [v.value for v in layer.trainable_variables]
+
+    def loss(weights, x):
+        return weighted(layer.stateless_call(weights, [], x)[0])
+
+    return jax.grad(loss, (0, 1)), weights, x
+
+
 STEPS = {
     "plain": (lambda: staghorn.layers.Conv2D(4, 3, padding="same"), (8, 8, 3)),
     "strides": (lambda: staghorn.layers.Conv2D(4, 3, strides=2), (9, 9, 3)),
@@ -156,16 +168,10 @@ STEPS = {
 def test_a_training_loop_has_only_convolutions_that_xla_knows(name):
     """Other layouts, batch groups and reversed windows become plain nested loops."""
     make, shape = STEPS[name]
-    layer = make()
-    (x,) = arrays((4, *shape))
-    layer(x)
-    weights = [v.value for v in layer.trainable_variables]
-
-    def loss(weights, x):
-        return weighted(layer.stateless_call(weights, [], x)[0])
+    gradient, weights, x = training(make(), (4, *shape))
 
     def step(_, carry):
-        found = jax.grad(loss, (0, 1))(*carry)
+        found = gradient(*carry)
         return jax.tree.map(lambda value, change: value - 0.1 * change, carry, found)
 
     lowered = jax.jit(lambda *carry: jax.lax.fori_loop(0, 3, step, carry)).lower(weights, x)
@@ -196,15 +202,8 @@ SLOW = {
 @pytest.mark.parametrize("name", SLOW)
 def test_no_step_has_a_convolution_that_is_slow(name):
     make, shape = SLOW[name]
-    layer = make()
-    (x,) = arrays((4, *shape))
-    layer(x)
-    weights = [v.value for v in layer.trainable_variables]
-
-    def loss(weights, x):
-        return weighted(layer.stateless_call(weights, [], x)[0])
-
-    text = jax.jit(jax.grad(loss, (0, 1))).lower(weights, x).as_text(dialect="hlo")
+    gradient, weights, x = training(make(), (4, *shape))
+    text = jax.jit(gradient).lower(weights, x).as_text(dialect="hlo")
     assert "lhs_dilate" not in text
     assert "feature_group_count" not in text
     assert {len(labels.split("_")[0]) for labels in layouts(text)} <= {3, 4}  # lines and pictures
