@@ -189,8 +189,7 @@ def merged_groups(kernel: jax.Array, groups: int) -> tuple[jax.Array, int]:
     XLA is slow with many narrow groups. 3 x 3, in ms, forward and input's gradient, as they are and
     merged: (16, 32, 32, 64) -> 64 in 32 groups 68, 64 and 11, 10; (16, 28, 28, 128) -> 128 in 32
     groups, strides of 2: 22, 12 and 2.5, 7; (16, 14, 14, 256) -> 256 in 32 groups 14, 12 and
-    10, 10.
-    What is not finite in one channel reaches all outputs of a merged group.
+    10, 10. What is not finite in one channel reaches all outputs of a merged group.
     """
     *places, inside, outside = kernel.shape
     if groups == 1 or unrolls(kernel, groups):
@@ -210,33 +209,6 @@ def merged_groups(kernel: jax.Array, groups: int) -> tuple[jax.Array, int]:
 _FEWEST_PHASED = 8
 
 
-class _Axis(NamedTuple):
-    """The outputs of one axis by phases: those with the same o % spread see the same kernel places.
-
-    Args:
-        phases: (first, offset, count): a phase sees the kernel's places first, first + spread, ...,
-            `count` of them; the first lies on input place o // spread + offset.
-        low, high: the smallest and the largest input place that a phase sees, less o // spread.
-        outputs: how many there are.
-    """
-
-    phases: list[tuple[int, int, int]]
-    low: int
-    high: int
-    outputs: int
-
-
-def _axis(size: int, places: int, spread: int, pads: tuple[int, int]) -> _Axis:
-    phases = []
-    for phase in range(spread):
-        first = (pads[0] - phase) % spread
-        offset = (phase + first - pads[0]) // spread
-        phases.append((first, offset, len(range(first, places, spread))))
-    low = min(offset for _, offset, count in phases if count)
-    high = max(offset + count - 1 for _, offset, count in phases if count)
-    return _Axis(phases, low, high, (size - 1) * spread + 1 + sum(pads) - (places - 1))
-
-
 def _has_phases(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> bool:
     """Say whether a spread input is computed by phases.
 
@@ -253,44 +225,39 @@ def _has_phases(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> bool:
 def _by_phases(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """Convolve the input as it is, each phase of the outputs being filters of their own.
 
+    Output d * q + phase sees input place q + u through kernel place d * u + before - phase, so a
+    padded kernel, cut into pieces of d places, has a row for each u and a column for each phase.
     XLA spreads the input with zeros and multiplies them. Here a kernel has a zero where one phase
     sees a place fewer than another: what is not finite reaches one output further.
     """
     rank, groups = x.ndim - 2, geometry.groups
     spread = geometry.input_dilation
-    sides = [(0, 0, d - 1) for d in geometry.dilation]
-    kernel = jax.lax.pad(kernel, jnp.zeros((), kernel.dtype), [*sides, (0, 0, 0), (0, 0, 0)])
+    widened = [(0, 0, d - 1) for d in geometry.dilation]
+    kernel = jax.lax.pad(kernel, jnp.zeros((), kernel.dtype), [*widened, (0, 0, 0), (0, 0, 0)])
     *places, inside, outside = kernel.shape
-    axes = [_axis(*of) for of in zip(x.shape[1:], places, spread, geometry.pads, strict=False)]
-    kernel = jnp.reshape(kernel, (*places, inside, groups, outside // groups))
-    copies = [_of_phase(kernel, axes, spread, p) for p in itertools.product(*map(range, spread))]
-    wide = jnp.reshape(jnp.stack(copies, -2), (*copies[0].shape[: rank + 1], -1))
-    counts = [-(-axis.outputs // d) for axis, d in zip(axes, spread, strict=True)]
-    pads = tuple(
-        (-axis.low, count - size + axis.high)
-        for axis, count, size in zip(axes, counts, x.shape[1:], strict=False)
-    )
-    y = compute(x, wide, Geometry((1,) * rank, pads, (1,) * rank, (1,) * rank, groups))
+    sides, rows, counts, pads, sizes = [], [], [], [], []
+    for size, n, d, (before, after) in zip(
+        x.shape[1:-1], places, spread, geometry.pads, strict=True
+    ):
+        low, high = -(before // d), (n + d - 2 - before) // d  # of u
+        sides.append((d - 1 - before - d * low, before + d * high - (n - 1), 0))
+        rows += [high - low + 1, d]
+        sizes.append((size - 1) * d + 1 + before + after - (n - 1))
+        counts.append(-(-sizes[-1] // d))
+        pads.append((-low, counts[-1] - size + high))
+    kernel = jax.lax.pad(kernel, jnp.zeros((), kernel.dtype), [*sides, (0, 0, 0), (0, 0, 0)])
+    kernel = jnp.reshape(kernel, (*rows, inside, groups, outside // groups))
+    phases = range(1, 2 * rank, 2)
+    kernel = jnp.flip(kernel, phases)
+    order = (*range(0, 2 * rank, 2), 2 * rank, 2 * rank + 1, *phases, 2 * rank + 2)
+    kernel = jnp.reshape(jnp.transpose(kernel, order), (*rows[::2], inside, -1))
+    y = compute(x, kernel, Geometry((1,) * rank, tuple(pads), (1,) * rank, (1,) * rank, groups))
     y = jnp.reshape(y, (x.shape[0], *counts, groups, *spread, outside // groups))
-    order = [n for axis in range(1, rank + 1) for n in (axis, rank + 1 + axis)]
-    y = jnp.transpose(y, (0, *order, rank + 1, 2 * rank + 2))
-    sizes = [count * d for count, d in zip(counts, spread, strict=True)]
-    y = jnp.reshape(y, (x.shape[0], *sizes, outside))
-    return y[:, *(slice(axis.outputs) for axis in axes)]
-
-
-def _of_phase(
-    kernel: jax.Array, axes: list[_Axis], spread: tuple[int, ...], phase: tuple[int, ...]
-) -> jax.Array:
-    """Return the kernel's places that some outputs see, with zeros where others see more."""
-    taken, sides = [], []
-    for axis, d, number in zip(axes, spread, phase, strict=True):
-        first, offset, count = axis.phases[number]
-        taken.append(slice(first, None, d))
-        start = offset - axis.low if count else 0
-        sides.append((start, axis.high - axis.low + 1 - start - count, 0))
-    zero = jnp.zeros((), kernel.dtype)
-    return jax.lax.pad(kernel[tuple(taken)], zero, [*sides, (0, 0, 0), (0, 0, 0), (0, 0, 0)])
+    pairs = [n for axis in range(1, rank + 1) for n in (axis, rank + 1 + axis)]
+    y = jnp.transpose(y, (0, *pairs, rank + 1, 2 * rank + 2))
+    whole = [count * d for count, d in zip(counts, spread, strict=True)]
+    y = jnp.reshape(y, (x.shape[0], *whole, outside))
+    return y[:, *(slice(size) for size in sizes)]
 
 
 # --- volumes --------------------------------------------------------------------------------------
