@@ -66,7 +66,7 @@ def _split_kernel(kernel: jax.Array, groups: int) -> jax.Array:
 
 def _input_transpose(dy: Any, x: Any, kernel: jax.Array, **parameters: Any) -> Any:
     """The input's gradient: the flipped kernel slides over the output's gradient."""
-    strides, pads, input_dilation, dilation, groups = Geometry(**parameters)
+    strides, pads, input_dilation, dilation, groups, merged = Geometry(**parameters)
     if type(dy) is ad.Zero:
         return ad.Zero(x.aval)
     reach = [(k - 1) * d for k, d in zip(kernel.shape, dilation, strict=False)]
@@ -79,7 +79,7 @@ def _input_transpose(dy: Any, x: Any, kernel: jax.Array, **parameters: Any) -> A
     return _bind(
         dy,
         _split_kernel(kernel, groups),
-        Geometry(input_dilation, tuple(new_pads), strides, dilation, groups),
+        Geometry(input_dilation, tuple(new_pads), strides, dilation, groups, merged),
     )
 
 
@@ -89,7 +89,7 @@ def _kernel_transpose(dy: Any, x: jax.Array, kernel: Any, **parameters: Any) -> 
     Each input channel becomes one image with as many channels as there were images.
     """
     geometry = Geometry(**parameters)
-    strides, pads, input_dilation, dilation, groups = geometry
+    strides, pads, input_dilation, dilation, groups, merged = geometry
     if type(dy) is ad.Zero:
         return ad.Zero(kernel.aval)
     if sums_places(kernel.aval.shape, groups):
@@ -104,7 +104,7 @@ def _kernel_transpose(dy: Any, x: jax.Array, kernel: Any, **parameters: Any) -> 
         wanted += (dy.shape[axis + 1] - 1) * strides[axis]
         there = (x.shape[axis + 1] - 1) * input_dilation[axis] + 1
         new_pads.append((before, wanted - there - before))
-    slid = Geometry(dilation, tuple(new_pads), input_dilation, strides, groups)
+    slid = Geometry(dilation, tuple(new_pads), input_dilation, strides, groups, merged)
     gradient = _bind(_channels_as_images(x, groups), jnp.moveaxis(dy, 0, -2), slid)
     return jnp.moveaxis(gradient, 0, -2)
 
@@ -117,14 +117,15 @@ def _kernel_of_spread(
     Spread, it would be an image under a kernel as large, for which XLA has only nested loops:
     (16, 32, 32, 32) -> 64, 3 x 3, spread by 2: 1300 ms, so 32.
     """
-    _, pads, input_dilation, dilation, groups = geometry
+    _, pads, input_dilation, dilation, groups, merged = geometry
     *places, inside, outside = shape
     new_pads = []
     for axis, (before, _) in enumerate(pads):
         reach = (places[axis] - 1) * dilation[axis]
         wanted = reach + 1 + (x.shape[axis + 1] - 1) * input_dilation[axis]
         new_pads.append((reach - before, wanted - dy.shape[axis + 1] - (reach - before)))
-    slid = Geometry(dilation, tuple(new_pads), (1,) * len(places), input_dilation, groups)
+    once = (1,) * len(places)
+    slid = Geometry(dilation, tuple(new_pads), once, input_dilation, groups, merged)
     gradient = _bind(_channels_as_images(dy, groups), jnp.moveaxis(x, 0, -2), slid)
     # (out, ..., groups * in), its places in reverse
     gradient = jnp.flip(gradient, range(1, len(places) + 1))
@@ -197,8 +198,8 @@ def _convolve(
     if _is_product(x, kernel, geometry):
         y = _product(x, kernel, geometry.strides)
     else:
-        kernel, groups = merged_groups(kernel, geometry.groups)
-        y = _bind(x, kernel, geometry._replace(groups=groups))
+        kernel, left = merged_groups(kernel, geometry.groups)
+        y = _bind(x, kernel, geometry._replace(groups=left, merged=geometry.groups // left))
     return jnp.moveaxis(y, -1, 1) if channels_first else y
 
 

@@ -30,7 +30,8 @@ class Geometry(NamedTuple):
 
     i * input_dilation + before = o * stride + k * dilation,
 
-    where `before` is the first of the two paddings.
+    where `before` is the first of the two paddings. `merged` changes no result: it says how many
+    groups were made one (`merged_groups`), for whoever counts the products that are wanted.
     """
 
     strides: tuple[int, ...]
@@ -38,6 +39,7 @@ class Geometry(NamedTuple):
     input_dilation: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int = 1
+    merged: int = 1
 
 
 def _layout(rank: int, channels_first: bool = False) -> jax.lax.ConvDimensionNumbers:
@@ -97,7 +99,7 @@ def _sum_type(kind: Any) -> Any:
 
 def _windows(x: jax.Array, places: Sequence[int], geometry: Geometry) -> Iterator[jax.Array]:
     """Yield what each kernel place sees, (batch, ..., groups, inside), the last axis fastest."""
-    strides, pads, input_dilation, dilation, groups = geometry
+    strides, pads, input_dilation, dilation, groups, _ = geometry
     padding = [(a, b, d - 1) for (a, b), d in zip(pads, input_dilation, strict=True)]
     x = jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *padding, (0, 0, 0)])
     batch, *sizes, channels = x.shape

@@ -48,20 +48,20 @@ def products(equation: Any) -> int:
     if name == "conv_general_dilated":
         numbers = settings["dimension_numbers"]
         orders = numbers.lhs_spec, numbers.rhs_spec, numbers.out_spec
-        spread = settings["lhs_dilation"]
+        spread, zeros = settings["lhs_dilation"], 1
     elif name == "staghorn_convolution":  # channels last
         axes = range(1, equation.invars[0].aval.ndim - 1)
         last = axes.stop
         orders = (0, last, *axes), (last, last - 1, *(i - 1 for i in axes)), (0, last, *axes)
-        spread = settings["input_dilation"]
+        spread, zeros = settings["input_dilation"], settings["merged"]
     else:
         return 0
     atoms = *equation.invars, equation.outvars[0]
     sizes = [[atom.aval.shape[i] for i in axes] for atom, axes in zip(atoms, orders, strict=True)]
     (batch, _, *given), (outside, inside, *kernel), (_, _, *made) = sizes
-    # `inside` is the number of channels that one group sees.
+    # `inside` is the number of channels that one group sees; of merged groups, one in `zeros`.
     # A spread input (transposed convolution) holds zeros: its own places are what counts.
     places = [
         (m if s == 1 else g) * k for g, k, m, s in zip(given, kernel, made, spread, strict=True)
     ]
-    return batch * outside * inside * math.prod(places)
+    return batch * outside * inside // zeros * math.prod(places)

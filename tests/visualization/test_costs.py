@@ -21,6 +21,7 @@ FORMULAS = {
     "strides": (IMAGE, layers.Conv2D(5, 3, strides=2), 4 * 3 * 9 * 4 * 5),
     "dilated": (IMAGE, layers.Conv2D(5, 3, dilation_rate=2), 5 * 4 * 9 * 4 * 5),
     "groups": (IMAGE, layers.Conv2D(6, 3, groups=2), 7 * 6 * 9 * 2 * 6),
+    "many groups": ((9, 8, 12), layers.Conv2D(24, 3, groups=6, strides=2), 4 * 3 * 9 * 2 * 24),
     "1 x 1": (IMAGE, layers.Conv2D(6, 1, strides=2), 5 * 4 * 4 * 6),
     "channels first": (
         (4, 9, 8), layers.Conv2D(6, 3, data_format="channels_first"), 7 * 6 * 9 * 4 * 6,
@@ -51,6 +52,18 @@ def test_multiply_adds(case):
     (row,) = summarize(staghorn.Sequential([staghorn.Input(shape), layer]), show_costs=True).rows
     size = np.prod([d or 1 for d in layer.output.shape[1:]])
     assert row.costs == (wanted, 4 * size)
+
+
+def test_gradients_of_merged_groups_count_as_groups():
+    x, kernel = jnp.ones((2, 9, 8, 12)), jnp.ones((3, 3, 2, 24))  # 6 groups, 7 x 6 places
+
+    def total(x, kernel):
+        return staghorn.ops.conv(x, kernel).sum()
+
+    forward = 2 * 7 * 6 * 9 * 2 * 24
+    assert multiply_adds(jax.make_jaxpr(total)(x, kernel)) == forward
+    kernels = jax.make_jaxpr(jax.grad(total, 1))(x, kernel)
+    assert multiply_adds(kernels) == 2 * forward
 
 
 def test_attention():
