@@ -173,6 +173,20 @@ def _matmul_all(states: jax.Array, weights: jax.Array) -> jax.Array:
     return project(states, weights, None)
 
 
+def _turned(weights: jax.Array) -> jax.Array:
+    """Return the weights transposed, laid out anew once: (units, n) → (n, units).
+
+    A gradient's loop multiplies by them. Left to XLA it multiplies by the weights read across:
+    (32, 256) with (64, 256), in float32 on a CPU, 12 us, by a transposed copy 8.
+    """
+    return lax.optimization_barrier(jnp.swapaxes(weights, 0, 1))
+
+
+def _through(states: jax.Array, turned: jax.Array) -> jax.Array:
+    """Multiply by the transpose of `turned`: (batch, units), (n, units) → (batch, n)."""
+    return lax.dot_general(states, turned, (((1,), (1,)), ((), ())))
+
+
 # --- LSTM -----------------------------------------------------------------------------------------
 
 
@@ -229,10 +243,26 @@ def _lstm_gates(pre: jax.Array, form: _Form) -> jax.Array:
     return jnp.concatenate([sigma(i), sigma(f), phi(g), sigma(o)], axis=-1)
 
 
+def _lstm_slopes(gates: jax.Array, form: _Form) -> jax.Array:
+    """Return the derivative of each gate by its pre-activation: (batch, 4 units) twice."""
+    if (form.activation, form.recurrent_activation) == ("tanh", "sigmoid"):
+        # y (1 - y) for σ, y (0 - y) + 1 for φ
+        ones = jnp.asarray(np.repeat([1.0, 1.0, 0.0, 1.0], gates.shape[-1] // 4)[None], gates.dtype)
+        return gates * (ones - gates) + (1 - ones)
+    phi_slope, sigma_slope = form.phi[1], form.sigma[1]
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    return jnp.concatenate([sigma_slope(i), sigma_slope(f), phi_slope(g), sigma_slope(o)], axis=-1)
+
+
 def _lstm_steps(
     x: Any, weights: Any, h: Any, c: Any, mask: Any, form: _Form, save: bool
 ) -> tuple[Any, Any]:
-    phi = form.phi[0]
+    """Run the loop; with `save` its outputs are h, f, and what `_lstm_jvp` multiplies by.
+
+    Made within the loop from what is at hand: over all steps at once they are a dozen passes
+    through memory, a tenth of the time of a bidirectional LSTM's epoch.
+    """
+    phi, phi_slope = form.phi
 
     def body(states: tuple, xs: tuple) -> tuple[Any, Any]:
         h, c = states
@@ -240,10 +270,14 @@ def _lstm_steps(
         gates = lax.optimization_barrier(_lstm_gates(x + jnp.matmul(h, weights), form))
         i, f, g, o = jnp.split(gates, 4, axis=-1)
         new_c = f * c + i * g
-        h, c = _choose(keep, o * phi(new_c), h), _choose(keep, new_c, c)
-        if save:  # without a mask h follows from the others, for all steps at once
-            return (h, c), (None if mask is None else h, c, gates)
-        return (h, c), h if form.sequences else None
+        if not save:
+            h, c = _choose(keep, o * phi(new_c), h), _choose(keep, new_c, c)
+            return (h, c), h if form.sequences else None
+        cell = lax.optimization_barrier(phi(new_c))
+        # of c' (three times) and h' by each pre-activation; of h' by c'
+        by_gate = jnp.concatenate([g, c, i, cell], axis=-1) * _lstm_slopes(gates, form)
+        h, c = _choose(keep, o * cell, h), _choose(keep, new_c, c)
+        return (h, c), (h, f, by_gate, o * phi_slope(cell))
 
     return form.scan(body, (h, c), (x, mask))
 
@@ -258,33 +292,20 @@ def _lstm(x: Any, weights: Any, h: Any, c: Any, mask: Any, form: _Form) -> tuple
 def _lstm_jvp(form: _Form, primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
     x, weights, h, c, mask = primals
     dx, dweights, dh, dc, _ = tangents
-    (phi, phi_slope), (_, sigma_slope) = form.phi, form.sigma
-    last, (hs, cs, gates) = _lstm_steps(x, weights, h, c, mask, form, save=True)
-    i, f, g, o = jnp.split(gates, 4, axis=-1)
-    cell = phi(cs)
-    hs = o * cell if mask is None else hs
-    by_gate = jnp.concatenate(  # of c' (three times) and h' by each pre-activation
-        [
-            g * sigma_slope(i),
-            _before(c, cs) * sigma_slope(f),
-            i * phi_slope(g),
-            cell * sigma_slope(o),
-        ],
-        axis=-1,
-    )
-    by_cell = o * phi_slope(cell)  # of h' by c'
+    last, (hs, *saved) = _lstm_steps(x, weights, h, c, mask, form, save=True)
     pre = dx + _matmul_all(_before(h, hs), dweights)
+    turned = _turned(weights)
 
     def body(tangents: tuple, xs: tuple) -> tuple[Any, Any]:
         dh, dc = tangents
-        pre, by_gate, f, by_cell, keep = xs
-        moved = by_gate * (pre + jnp.matmul(dh, weights))
+        pre, f, by_gate, by_cell, keep = xs
+        moved = by_gate * (pre + _through(dh, turned))
         di, df, dg, do = jnp.split(lax.optimization_barrier(moved), 4, axis=-1)
         new_dc = f * dc + di + df + dg
         dh, dc = _choose(keep, do + by_cell * new_dc, dh), _choose(keep, new_dc, dc)
         return (dh, dc), dh if form.sequences else None
 
-    (dh, dc), dhs = form.scan(body, (dh, dc), (pre, by_gate, f, by_cell, mask))
+    (dh, dc), dhs = form.scan(body, (dh, dc), (pre, *saved, mask))
     return (hs if form.sequences else None, *last), (dhs, dh, dc)
 
 
@@ -371,10 +392,11 @@ def _gru_jvp(form: _Form, primals: tuple, tangents: tuple) -> tuple[tuple, tuple
     by_x = jnp.concatenate([by_z, by_r, by_n], axis=-1)
     inner = project(before, dweights, dbias)
     moved = _sum_of_three(by_x * dx + by_inner * inner)
+    turned = _turned(weights)
 
     def body(dh: jax.Array, xs: tuple) -> tuple[Any, Any]:
         moved, by_inner, z, keep = xs
-        through = _sum_of_three(lax.optimization_barrier(by_inner * jnp.matmul(dh, weights)))
+        through = _sum_of_three(lax.optimization_barrier(by_inner * _through(dh, turned)))
         dh = _choose(keep, z * dh + moved + through, dh)
         return dh, dh if form.sequences else None
 
@@ -455,10 +477,11 @@ def _simple_jvp(form: _Form, primals: tuple, tangents: tuple) -> tuple[tuple, tu
     # Masked steps show the state before them; their slope is never used.
     slope = form.phi[1](hs)
     moved = slope * (dx + _matmul_all(_before(h, hs), dweights))
+    turned = _turned(weights)
 
     def body(dh: jax.Array, xs: tuple) -> tuple[Any, Any]:
         moved, slope, keep = xs
-        dh = _choose(keep, moved + slope * jnp.matmul(dh, weights), dh)
+        dh = _choose(keep, moved + slope * _through(dh, turned), dh)
         return dh, dh if form.sequences else None
 
     dh, dhs = form.scan(body, dh, (moved, slope, mask))
