@@ -260,7 +260,7 @@ def _lstm_steps(
     """Run the loop; with `save` its outputs are h, f, and what `_lstm_jvp` multiplies by.
 
     Made within the loop from what is at hand: over all steps at once they are a dozen passes
-    through memory, a tenth of the time of a bidirectional LSTM's epoch.
+    through memory: 2 to 3 % of an LSTM's epoch, 6 to 9 % of a bidirectional one's.
     """
     phi, phi_slope = form.phi
 
